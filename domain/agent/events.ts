@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { parametersSchema, providers } from '../model.ts';
+import { lineOfText, plainText } from '../text.ts';
+
+export const modelSchema = z.strictObject({
+  provider: z.enum(providers),
+  name: lineOfText(200),
+  parameters: parametersSchema.optional(),
+});
+export type AgentModel = z.infer<typeof modelSchema>;
+
+/** What an agent is, at one version. */
+export const profileSchema = z.strictObject({
+  name: lineOfText(64).refine((name) => !/[@<>[\]{}|]/.test(name), {
+    message: 'must not contain any of @ < > [ ] { } |',
+  }),
+  instructions: plainText(20_000),
+  model: modelSchema,
+});
+export type AgentProfile = z.infer<typeof profileSchema>;
+
+export const agentEvents = {
+  AgentRegistered: { version: 1, schema: z.strictObject({ projectId: z.string(), profile: profileSchema }) },
+  AgentRevised: { version: 1, schema: z.strictObject({ version: z.int().min(2), profile: profileSchema }) },
+  AgentRetired: { version: 1, schema: z.strictObject({ reason: plainText(500).optional() }) },
+} as const;
+
+export type AgentEvent = {
+  [T in keyof typeof agentEvents]: { type: T; data: z.infer<(typeof agentEvents)[T]['schema']> };
+}[keyof typeof agentEvents];

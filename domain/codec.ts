@@ -1,0 +1,138 @@
+/**
+ * The one way from an event to its stored bytes and back, on every path: canonical JSON (RFC 8785) as exact text,
+ * personal fields through the `Seal`, upcasts of old schema versions on read.
+ */
+import canonicalize from 'canonicalize';
+import type { EventMetadata, NewEvent } from './envelope.ts';
+import { eventDefinition } from './events.ts';
+import type { Seal, SealedText } from './ports.ts';
+import { Refusal } from './refusal.ts';
+
+/** An event as a log stores it. `data` and `metadata` are the exact bytes, as UTF-8 text. */
+export interface StoredEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly schemaVersion: number;
+  readonly data: string;
+  readonly metadata: string;
+}
+
+export interface Codec {
+  /** Validates each event against its schema; rejects with `Refusal('internal')` when one does not fit. */
+  encode(stream: string, events: readonly NewEvent[]): Promise<StoredEvent[]>;
+  /** Order kept; types and versions newer than this program's pass with their data as stored. */
+  decode<S extends StoredEvent & { stream: string }>(stored: readonly S[]): Promise<NewEvent[]>;
+}
+
+/** RFC 8785 canonical JSON. */
+export function canonicalJson(value: unknown): string {
+  const text = canonicalize(value);
+  if (text === undefined) throw new Refusal('internal', 'a value without a JSON form cannot be written');
+  return text;
+}
+
+/** @param seal what personal texts pass through. */
+export function createCodec(seal: Seal): Codec {
+  return {
+    async encode(stream, events) {
+      const copies = events.map((event) => ({ event, data: validated(event) }));
+      await replaceTexts(
+        copies.map(({ event, data }) => ({ type: event.type, data, stream, project: event.metadata.project })),
+        (texts) => seal.seal(texts),
+      );
+      return copies.map(({ event, data }) => ({
+        id: event.id,
+        type: event.type,
+        schemaVersion: event.schemaVersion,
+        data: canonicalJson(data),
+        metadata: canonicalJson(event.metadata),
+      }));
+    },
+    async decode(stored) {
+      const parsed = stored.map((row) => ({
+        row,
+        data: JSON.parse(row.data) as unknown,
+        metadata: JSON.parse(row.metadata) as EventMetadata,
+      }));
+      await replaceTexts(
+        parsed.map(({ row, data, metadata }) => ({
+          type: row.type,
+          data,
+          stream: row.stream,
+          project: metadata.project,
+        })),
+        (texts) => seal.open(texts),
+      );
+      return parsed.map(({ row, data, metadata }) => ({ id: row.id, type: row.type, metadata, ...upcast(row, data) }));
+    },
+  };
+}
+
+function validated(event: NewEvent): unknown {
+  const definition = eventDefinition(event.type);
+  if (definition === undefined || definition.version !== event.schemaVersion)
+    throw new Refusal('internal', `no schema for event ${event.type} version ${event.schemaVersion}`);
+  const result = definition.schema.safeParse(event.data);
+  if (!result.success)
+    throw new Refusal('internal', `event ${event.type} does not fit its schema: ${result.error.message}`);
+  return result.data;
+}
+
+function upcast(row: StoredEvent, data: unknown): { schemaVersion: number; data: unknown } {
+  const definition = eventDefinition(row.type);
+  let version = row.schemaVersion;
+  let value = data;
+  while (definition && version < definition.version) {
+    const step = definition.upcasts?.[version];
+    if (!step) throw new Refusal('internal', `no upcast for event ${row.type} from version ${version}`);
+    value = step(value);
+    version += 1;
+  }
+  return { schemaVersion: version, data: value };
+}
+
+interface Sealable {
+  readonly type: string;
+  readonly data: unknown;
+  readonly stream: string;
+  readonly project: string;
+}
+
+async function replaceTexts(
+  events: readonly Sealable[],
+  through: (texts: readonly SealedText[]) => Promise<readonly string[]>,
+): Promise<void> {
+  const texts: SealedText[] = [];
+  const puts: ((text: string) => void)[] = [];
+  for (const event of events)
+    for (const path of eventDefinition(event.type)?.personal ?? [])
+      visit(event.data, path, 0, (text, put) => {
+        texts.push({ stream: event.stream, project: event.project, text });
+        puts.push(put);
+      });
+  if (texts.length === 0) return;
+  const replaced = await through(texts);
+  for (const [i, put] of puts.entries()) {
+    const text = replaced[i];
+    if (text === undefined) throw new Refusal('internal', 'the seal answered fewer texts than it was given');
+    put(text);
+  }
+}
+
+function visit(
+  node: unknown,
+  path: readonly string[],
+  depth: number,
+  found: (text: string, put: (text: string) => void) => void,
+): void {
+  if (typeof node !== 'object' || node === null) return;
+  const key = path[depth];
+  if (key === undefined) return;
+  const container = node as Record<string, unknown>;
+  const keys = key === '*' ? Object.keys(container) : [key];
+  for (const each of keys) {
+    const value = container[each];
+    if (depth < path.length - 1) visit(value, path, depth + 1, found);
+    else if (typeof value === 'string') found(value, (text) => (container[each] = text));
+  }
+}

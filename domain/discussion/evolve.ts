@@ -1,0 +1,203 @@
+import { estimateTokens, textOf, type Content } from '../content.ts';
+import type { DiscussionEvent, DiscussionEventData } from './events.ts';
+import type { Discussion, ExistingDiscussion, OpenTurn, Speaker } from './state.ts';
+
+/** Where and when an event stands. */
+export interface Place {
+  readonly revision: number;
+  readonly atMs: number;
+}
+
+/** Marks kept; dropped by halves, so that the start of a prompt's window does not move with every message. */
+const MAX_MARKS = 400;
+/** What a message's frame costs beside its text, in tokens. */
+const FRAME_TOKENS = 24;
+
+/** Total: an event that does not fit the state (or is not known) changes nothing. */
+export function evolveDiscussion(state: Discussion, event: DiscussionEvent, place: Place): Discussion {
+  if (state.status === 'none') return event.type === 'DiscussionOpened' ? opened(event.data) : state;
+  switch (event.type) {
+    case 'ParticipantJoined':
+      return { ...state, participants: [...state.participants, { ...event.data, left: false, lastTurn: 0 }] };
+    case 'ParticipantLeft':
+      return {
+        ...state,
+        participants: state.participants.map((p) =>
+          p.participantId === event.data.participantId ? { ...p, left: true } : p,
+        ),
+      };
+    case 'MessagePosted':
+      return said(state, event.data.content, event.data.author.participantId, place);
+    case 'PolicySwitched':
+      return { ...state, policy: event.data.policy };
+    case 'LimitsChanged':
+      return { ...state, limits: event.data.limits };
+    case 'DiscussionPaused':
+      return { ...state, status: 'paused', reason: event.data.reason };
+    case 'DiscussionResumed':
+      return { ...withoutReason(state), status: 'open', failuresInRow: 0, skipsInRow: 0 };
+    case 'DiscussionConcluded':
+      return { ...state, status: 'concluded', reason: event.data.reason };
+    case 'DiscussionOpened':
+      return state;
+    default:
+      return evolveTurn(state, event, place);
+  }
+}
+
+type TurnEvent = Extract<DiscussionEvent, { type: `Turn${string}` }>;
+
+function evolveTurn(state: ExistingDiscussion, event: TurnEvent, place: Place): ExistingDiscussion {
+  if (event.type === 'TurnRequested') return requested(state, event.data, place);
+  if (event.type === 'TurnAttemptAbandoned') return abandoned(state, event.data, place);
+  const turn = state.turn;
+  if (turn === null || turn.turnId !== event.data.turnId) return state;
+  switch (event.type) {
+    case 'TurnClaimed': {
+      const { leaseMs: _leaseMs, ...claim } = event.data;
+      const held = { ...claim, participantId: turn.participantId, revision: place.revision };
+      return { ...state, turn: { ...turn, attempts: event.data.attempt, claim: held } };
+    }
+    case 'TurnCompleted': {
+      const usage = event.data.usage;
+      const ended = end(state, turn, 'completed');
+      const counted = { ...ended, turn: null, tokensUsed: ended.tokensUsed + usage.inputTokens + usage.outputTokens };
+      return said(
+        { ...counted, failuresInRow: 0, skipsInRow: 0, turnsCompleted: state.turnsCompleted + 1 },
+        event.data.content,
+        turn.participantId,
+        place,
+      );
+    }
+    case 'TurnFailed':
+      return { ...end(state, turn, 'failed'), failuresInRow: state.failuresInRow + 1 };
+    case 'TurnSkipped':
+      return { ...end(state, turn, 'skipped'), skipsInRow: state.skipsInRow + 1 };
+    case 'TurnCancelled': {
+      const unsettled = turn.claim === null ? state.unsettled : [...state.unsettled, turn.claim];
+      return { ...end(state, turn, 'cancelled'), unsettled };
+    }
+  }
+}
+
+function opened(data: DiscussionEventData<'DiscussionOpened'>): Discussion {
+  const { context, ...rest } = data;
+  return {
+    ...rest,
+    status: 'open',
+    contextText: context.text ?? null,
+    participants: [],
+    turn: null,
+    unsettled: [],
+    turnsRequested: 0,
+    turnsCompleted: 0,
+    failuresInRow: 0,
+    skipsInRow: 0,
+    tokensUsed: 0,
+    addressed: [],
+    lastEnded: null,
+    messages: 0,
+    marks: [],
+  };
+}
+
+function requested(
+  state: ExistingDiscussion,
+  data: DiscussionEventData<'TurnRequested'>,
+  place: Place,
+): ExistingDiscussion {
+  const { turnId, number, participantId, answeredBy, answerWithinMs } = data;
+  const times = { requestedAtMs: place.atMs, dueAtMs: place.atMs, answerWithinMs };
+  const turn = {
+    turnId,
+    number,
+    participantId,
+    answeredBy,
+    ...times,
+    attempts: 0,
+    failures: 0,
+    windowDivisor: 1,
+    claim: null,
+  };
+  const participants = state.participants.map((p) =>
+    p.participantId === participantId ? { ...p, lastTurn: number } : p,
+  );
+  return { ...state, turn, participants, turnsRequested: number };
+}
+
+function abandoned(
+  state: ExistingDiscussion,
+  data: DiscussionEventData<'TurnAttemptAbandoned'>,
+  place: Place,
+): ExistingDiscussion {
+  const tokensUsed = state.tokensUsed + data.usage.inputTokens + data.usage.outputTokens;
+  const turn = state.turn;
+  if (turn?.turnId !== data.turnId)
+    return {
+      ...state,
+      tokensUsed,
+      unsettled: state.unsettled.filter((claim) => claim.turnId !== data.turnId || claim.attempt !== data.attempt),
+    };
+  const failures = data.reason === 'lease_lost' ? turn.failures : turn.failures + 1;
+  const windowDivisor = data.windowDivisor ?? turn.windowDivisor;
+  return {
+    ...state,
+    tokensUsed,
+    turn: { ...turn, claim: null, failures, windowDivisor, dueAtMs: place.atMs + (data.retryAfterMs ?? 0) },
+  };
+}
+
+function end<S extends ExistingDiscussion>(
+  state: S,
+  turn: OpenTurn,
+  outcome: 'completed' | 'failed' | 'skipped' | 'cancelled',
+): S {
+  return { ...state, turn: null, lastEnded: { turnId: turn.turnId, participantId: turn.participantId, outcome } };
+}
+
+function said(
+  state: ExistingDiscussion,
+  content: Content,
+  author: string | undefined,
+  place: Place,
+): ExistingDiscussion {
+  const text = textOf(content);
+  const startsAt = state.marks.at(-1)?.endsAt ?? 0;
+  const marks = [
+    ...state.marks,
+    { revision: place.revision, startsAt, endsAt: startsAt + estimateTokens(text) + FRAME_TOKENS },
+  ];
+  return {
+    ...state,
+    messages: state.messages + 1,
+    marks: marks.length > MAX_MARKS ? marks.slice(MAX_MARKS / 2) : marks,
+    addressed: addressedIn(text, state.participants, author),
+  };
+}
+
+/** Participants whose @name stands in the text, in the order of their first mention; nobody addresses themselves. */
+function addressedIn(text: string, participants: readonly Speaker[], author: string | undefined): string[] {
+  if (!text.includes('@')) return [];
+  const lower = text.toLowerCase();
+  const found: { at: number; participantId: string; length: number }[] = [];
+  for (const { participantId, name, left } of participants) {
+    if (left || participantId === author) continue;
+    const at = mentionOf(`@${name.toLowerCase()}`, lower);
+    if (at >= 0) found.push({ at, participantId, length: name.length });
+  }
+  return found.sort((a, b) => a.at - b.at || b.length - a.length).map((f) => f.participantId);
+}
+
+/** Where the mention stands as a whole word, −1 if nowhere. */
+function mentionOf(mention: string, text: string): number {
+  for (let at = text.indexOf(mention); at >= 0; at = text.indexOf(mention, at + 1))
+    if (!/^[\p{L}\p{N}]/u.test(text.slice(at + mention.length, at + mention.length + 2))) return at;
+  return -1;
+}
+
+function withoutReason(state: ExistingDiscussion): Omit<ExistingDiscussion, 'status' | 'reason'> {
+  const { status: _status, ...data } = state;
+  const copy: typeof data & { reason?: string } = { ...data };
+  delete copy.reason;
+  return copy;
+}

@@ -1,0 +1,96 @@
+import type { DiscussionEventData, Limits, Participant, Policy, PromptRecord } from './events.ts';
+
+/** A claim in flight: the attempt of one worker at one turn. */
+export interface Claim {
+  readonly turnId: string;
+  readonly participantId: string;
+  readonly attempt: number;
+  readonly worker: string;
+  readonly incarnation: string;
+  /** Revision of its TurnClaimed: the fencing token. */
+  readonly revision: number;
+  readonly reserved: number;
+  readonly prompt: PromptRecord;
+}
+
+export interface OpenTurn {
+  readonly turnId: string;
+  readonly number: number;
+  readonly participantId: string;
+  readonly answeredBy: 'model' | 'participant';
+  readonly requestedAtMs: number;
+  readonly answerWithinMs: number | null;
+  /** Attempts that have started. */
+  readonly attempts: number;
+  /** Attempts that ended by the model's fault; a lost worker is not counted. */
+  readonly failures: number;
+  /** The next attempt is due at this time. */
+  readonly dueAtMs: number;
+  readonly windowDivisor: number;
+  readonly claim: Claim | null;
+}
+
+export interface Speaker extends Participant {
+  readonly left: boolean;
+  /** Number of the last turn it was given, 0 for none. */
+  readonly lastTurn: number;
+}
+
+/** A message's place, and where it lies in the transcript counted in tokens (estimated). */
+export interface MessageMark {
+  readonly revision: number;
+  readonly startsAt: number;
+  readonly endsAt: number;
+}
+
+interface Data {
+  readonly projectId: string;
+  readonly nonce: string;
+  readonly title: string;
+  readonly topic: string;
+  readonly contextText: string | null;
+  readonly policy: Policy;
+  readonly limits: Limits;
+  readonly priority: number;
+  readonly participants: readonly Speaker[];
+  readonly turn: OpenTurn | null;
+  /** Attempts whose turn was ended from outside; each is settled once, so that its tokens are counted. */
+  readonly unsettled: readonly Claim[];
+  readonly turnsRequested: number;
+  readonly turnsCompleted: number;
+  readonly failuresInRow: number;
+  readonly skipsInRow: number;
+  readonly tokensUsed: number;
+  /** Participants named by @name in the last message, in order, and who wrote it. */
+  readonly addressed: readonly string[];
+  readonly lastEnded: {
+    turnId: string;
+    participantId: string;
+    outcome: 'completed' | 'failed' | 'skipped' | 'cancelled';
+  } | null;
+  readonly messages: number;
+  readonly marks: readonly MessageMark[];
+}
+
+export type Discussion =
+  | { readonly status: 'none' }
+  | (Data & { readonly status: 'open' })
+  | (Data & { readonly status: 'paused'; readonly reason: DiscussionEventData<'DiscussionPaused'>['reason'] })
+  | (Data & { readonly status: 'concluded'; readonly reason: DiscussionEventData<'DiscussionConcluded'>['reason'] });
+export type ExistingDiscussion = Exclude<Discussion, { status: 'none' }>;
+
+/** Version of this fold: snapshots of another one do not count. */
+export const DISCUSSION_FOLD = 1;
+
+/** Participants who may be given the floor. */
+export function present(state: ExistingDiscussion): readonly Speaker[] {
+  return state.participants.filter((participant) => !participant.left);
+}
+
+/** Tokens set aside for attempts in flight. */
+export function reservedTokens(state: ExistingDiscussion): number {
+  return [...state.unsettled, ...(state.turn?.claim ? [state.turn.claim] : [])].reduce(
+    (sum, claim) => sum + claim.reserved,
+    0,
+  );
+}

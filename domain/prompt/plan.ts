@@ -1,0 +1,69 @@
+import { estimateTokens } from '../content.ts';
+import type { AgentProfile } from '../agent/events.ts';
+import type { ExistingDiscussion } from '../discussion/state.ts';
+import type { ModelDescription, ModelParameters } from '../model.ts';
+import { excerpt } from './excerpt.ts';
+import { RENDERER, type PromptBasis } from './render.ts';
+import { windowOf } from './window.ts';
+
+/** What is written at most when the agent does not say, in tokens. */
+const DEFAULT_OUTPUT_TOKENS = 400;
+/** Context used when the agent does not say: enough for a page or two, small enough to be read quickly on a CPU. */
+const DEFAULT_CONTEXT_TOKENS = 4096;
+/** Rules, topic frame and the closing lines of the prompt. */
+const OVERHEAD_TOKENS = 250;
+/** Estimates of four characters a token are too low for some texts: the rest of the context is left free. */
+const USABLE_SHARE = 0.8;
+
+export interface PromptPlan {
+  readonly basis: PromptBasis;
+  /** Most tokens that the attempt can cost, prompt and answer. */
+  readonly reserved: number;
+}
+
+/**
+ * What an attempt will show and send, within the model's context: part for the answer, at most 45 % for the document, the
+ * rest for the transcript's window. `windowDivisor` > 1 shrinks document and window after a prompt that was too long.
+ */
+export function planPrompt(
+  discussion: ExistingDiscussion,
+  agent: { profile: AgentProfile; version: number },
+  model: ModelDescription,
+): PromptPlan {
+  const given = agent.profile.model.parameters ?? {};
+  const attempt = (discussion.turn?.attempts ?? 0) + 1;
+  const contextTokens = Math.min(given.num_ctx ?? DEFAULT_CONTEXT_TOKENS, model.contextTokens);
+  const outputTokens = Math.min(given.num_predict ?? DEFAULT_OUTPUT_TOKENS, Math.floor(contextTokens / 2));
+  const parameters: ModelParameters = {
+    ...given,
+    num_ctx: contextTokens,
+    num_predict: outputTokens,
+    ...(given.seed === undefined ? {} : { seed: (given.seed + attempt - 1) % 2_147_483_648 }),
+  };
+  const fixed = OVERHEAD_TOKENS + estimateTokens(discussion.topic) + estimateTokens(agent.profile.instructions);
+  const divisor = discussion.turn?.windowDivisor ?? 1;
+  const usable = Math.max(0, Math.floor(((contextTokens - outputTokens) * USABLE_SHARE - fixed) / divisor));
+  const context = excerpt(discussion.contextText ?? '', discussion.topic, Math.floor(usable * 0.45) * 4);
+  const documentTokens = context.reduce((sum, [from, to]) => sum + Math.ceil((to - from) / 4), 0);
+  const window = windowOf(discussion.marks, Math.max(64, usable - documentTokens));
+  const { name, digest } = model;
+  return {
+    basis: {
+      renderer: RENDERER,
+      window,
+      context,
+      agentVersion: agent.version,
+      model: { provider: agent.profile.model.provider, name, digest },
+      parameters,
+      controlTokens: [...model.controlTokens],
+      retrieved: [],
+    },
+    reserved: fixed + documentTokens + windowTokens(discussion, window) + outputTokens,
+  };
+}
+
+function windowTokens(discussion: ExistingDiscussion, window: { from: number; to: number } | null): number {
+  const first = discussion.marks.find((mark) => mark.revision === window?.from);
+  const last = discussion.marks.at(-1);
+  return first === undefined || last === undefined ? 0 : last.endsAt - first.startsAt;
+}
