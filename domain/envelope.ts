@@ -14,7 +14,8 @@ export const metadataSchema = z.strictObject({
   /** RFC 3339, UTC, milliseconds. */
   occurredAt: z.string(),
   commandId: z.string(),
-  bodySha256: z.string(),
+  /** Of the request's body; absent for what a worker asks. */
+  bodySha256: z.string().optional(),
   requestId: z.string().optional(),
   correlationId: z.string(),
   /** Id of the event that caused this one; absent for what a person started. */

@@ -78,6 +78,8 @@ export interface ModelDescription {
   readonly digest: string | null;
   /** Largest context in tokens. */
   readonly contextTokens: number;
+  /** Context in tokens that is used when an agent does not say. */
+  readonly defaultContextTokens: number;
   /** Texts that the model's template reads as control: broken up wherever a participant writes them. */
   readonly controlTokens: readonly string[];
 }

@@ -24,7 +24,7 @@ export function lineOfText(max: number) {
 export const personalTexts = z.registry<Record<string, never>>();
 
 export function personal<S extends z.ZodType<string, string>>(schema: S): S {
-  const marked = schema.clone() as S;
+  const marked = schema.clone();
   personalTexts.add(marked, {});
   return marked;
 }
@@ -34,7 +34,7 @@ export function personal<S extends z.ZodType<string, string>>(schema: S): S {
  * @returns paths as lists of keys, e.g. `[['content', '*', 'text']]`.
  */
 export function personalPaths(schema: z.ZodType, at: readonly string[] = []): string[][] {
-  if (personalTexts.has(schema as z.ZodType<string>)) return [[...at]];
+  if (personalTexts.has(schema)) return [[...at]];
   if (schema instanceof z.ZodObject)
     return Object.entries(schema.shape as Record<string, z.ZodType>).flatMap(([key, value]) =>
       personalPaths(value, [...at, key]),

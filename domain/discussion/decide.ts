@@ -74,6 +74,8 @@ function open(command: Extract<DiscussionCommand, { kind: 'open' }>, ctx: Decidi
   const { projectId, nonce, title, topic, contextText, policy, limits, priority } = command;
   if (command.participants.length > MAX_PARTICIPANTS)
     throw new Refusal('invalid', `at most ${MAX_PARTICIPANTS} participants can join`);
+  const people = command.participants.flatMap((each) => (each.kind === 'person' ? [each.userId] : []));
+  if (new Set(people).size < people.length) throw new Refusal('invalid', 'a person can take part only once');
   checkDeadline(limits.deadline, ctx);
   const context = contextText === undefined ? {} : { text: contextText };
   const events: DiscussionEvent[] = [
@@ -113,8 +115,10 @@ function uniqueName(name: string, taken: readonly string[]): string {
   const lower = new Set(taken.map((each) => each.toLowerCase()));
   if (!lower.has(name.toLowerCase())) return name;
   let n = 2;
-  while (lower.has(`${name.slice(0, 58)} ${n}`.toLowerCase())) n += 1;
-  return `${name.slice(0, 58)} ${n}`;
+  // By code points: half a surrogate pair could not be written.
+  const stem = [...name].reduce((kept, each) => (kept.length + each.length <= 58 ? kept + each : kept), '');
+  while (lower.has(`${stem} ${n}`.toLowerCase())) n += 1;
+  return `${stem} ${n}`;
 }
 
 function leave(state: ExistingDiscussion, participantId: string): DiscussionEvent[] {

@@ -6,6 +6,8 @@ import type { Discussion, ExistingDiscussion, OpenTurn, Speaker } from './state.
 export interface Place {
   readonly revision: number;
   readonly atMs: number;
+  /** The event's own id and correlation, where it stands in the log: what it causes is traced back to them. */
+  readonly cause?: { readonly eventId: string; readonly correlationId: string };
 }
 
 /** Marks kept; dropped by halves, so that the start of a prompt's window does not move with every message. */
@@ -77,15 +79,17 @@ function evolveTurn(state: ExistingDiscussion, event: TurnEvent, place: Place): 
       const unsettled = turn.claim === null ? state.unsettled : [...state.unsettled, turn.claim];
       return { ...end(state, turn, 'cancelled'), unsettled };
     }
+    // Of a newer program: without this the state would be lost.
+    default:
+      return state;
   }
 }
 
 function opened(data: DiscussionEventData<'DiscussionOpened'>): Discussion {
-  const { context, ...rest } = data;
+  const { context: _context, ...rest } = data;
   return {
     ...rest,
     status: 'open',
-    contextText: context.text ?? null,
     participants: [],
     turn: null,
     unsettled: [],
@@ -118,11 +122,14 @@ function requested(
     failures: 0,
     windowDivisor: 1,
     claim: null,
+    cause: place.cause ?? null,
   };
   const participants = state.participants.map((p) =>
     p.participantId === participantId ? { ...p, lastTurn: number } : p,
   );
-  return { ...state, turn, participants, turnsRequested: number };
+  // Used up by the turn it asked for: else one who never answers would be chosen again and again.
+  const addressed = state.addressed.filter((each) => each !== participantId);
+  return { ...state, turn, participants, addressed, turnsRequested: number };
 }
 
 function abandoned(
@@ -175,24 +182,29 @@ function said(
   };
 }
 
-/** Participants whose @name stands in the text, in the order of their first mention; nobody addresses themselves. */
+/** Those present whose @name stands in the text, in the order of their first mention; nobody addresses themselves. */
 function addressedIn(text: string, participants: readonly Speaker[], author: string | undefined): string[] {
   if (!text.includes('@')) return [];
   const lower = text.toLowerCase();
-  const found: { at: number; participantId: string; length: number }[] = [];
-  for (const { participantId, name, left } of participants) {
-    if (left || participantId === author) continue;
-    const at = mentionOf(`@${name.toLowerCase()}`, lower);
-    if (at >= 0) found.push({ at, participantId, length: name.length });
+  const named = new Set<Speaker>();
+  // Not after a letter: that is a mail address.
+  for (const { index } of lower.matchAll(/(?<![\p{L}\p{N}])@/gu)) {
+    const found = mentionedAt(index + 1, lower, participants);
+    if (found !== null && !found.left && found.participantId !== author) named.add(found);
   }
-  return found.sort((a, b) => a.at - b.at || b.length - a.length).map((f) => f.participantId);
+  return [...named].map((each) => each.participantId);
 }
 
-/** Where the mention stands as a whole word, −1 if nowhere. */
-function mentionOf(mention: string, text: string): number {
-  for (let at = text.indexOf(mention); at >= 0; at = text.indexOf(mention, at + 1))
-    if (!/^[\p{L}\p{N}]/u.test(text.slice(at + mention.length, at + mention.length + 2))) return at;
-  return -1;
+/** Whose whole name stands there; the longest, since "@Ada 2" means Ada 2, not Ada. */
+function mentionedAt(at: number, text: string, participants: readonly Speaker[]): Speaker | null {
+  let longest: Speaker | null = null;
+  for (const each of participants) {
+    const name = each.name.toLowerCase();
+    if (name.length <= (longest?.name.length ?? 0) || !text.startsWith(name, at)) continue;
+    const end = at + name.length;
+    if (!/^[\p{L}\p{N}]/u.test(text.slice(end, end + 2))) longest = each;
+  }
+  return longest;
 }
 
 function withoutReason(state: ExistingDiscussion): Omit<ExistingDiscussion, 'status' | 'reason'> {

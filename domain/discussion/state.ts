@@ -28,6 +28,8 @@ export interface OpenTurn {
   readonly dueAtMs: number;
   readonly windowDivisor: number;
   readonly claim: Claim | null;
+  /** The event that requested it. */
+  readonly cause: { readonly eventId: string; readonly correlationId: string } | null;
 }
 
 export interface Speaker extends Participant {
@@ -48,7 +50,6 @@ interface Data {
   readonly nonce: string;
   readonly title: string;
   readonly topic: string;
-  readonly contextText: string | null;
   readonly policy: Policy;
   readonly limits: Limits;
   readonly priority: number;

@@ -2,7 +2,7 @@ import { Refusal } from '../refusal.ts';
 import type { Attempt, DiscussionCommand } from './commands.ts';
 import type { Deciding } from './decide.ts';
 import type { DiscussionEvent, Why } from './events.ts';
-import { stopPhraseEnd } from './limits.ts';
+import { deadlinePassed, limitReached, stopPhraseEnd } from './limits.ts';
 import { present, reservedTokens, type Claim, type ExistingDiscussion, type OpenTurn } from './state.ts';
 
 /** Attempts that a model may fail at before the turn fails. */
@@ -29,7 +29,7 @@ export function decideTurn(state: ExistingDiscussion, command: TurnCommand, ctx:
     case 'skipTurn':
       return skip(openTurn(state, command.turnId), ctx);
     case 'claimTurn':
-      return claim(state, command);
+      return claim(state, command, ctx);
     case 'completeTurn':
       return complete(state, command, ctx);
     case 'abandonTurn':
@@ -47,7 +47,9 @@ export function requestFor(state: ExistingDiscussion, participantId: string, why
   const speaker = state.participants.find((each) => each.participantId === participantId);
   const answeredBy = speaker?.kind === 'agent' ? 'model' : 'participant';
   const patience = speaker?.kind === 'external' ? EXTERNAL_ANSWER_MS : null;
-  const answerWithinMs = answeredBy === 'model' ? null : (speaker?.answerWithinMs ?? patience);
+  // A given null waits for ever, so it must not fall back to the default.
+  const given = speaker?.answerWithinMs === undefined ? patience : speaker.answerWithinMs;
+  const answerWithinMs = answeredBy === 'model' ? null : given;
   const number = state.turnsRequested + 1;
   return {
     type: 'TurnRequested',
@@ -55,11 +57,13 @@ export function requestFor(state: ExistingDiscussion, participantId: string, why
   };
 }
 
+/** At a reached limit there is no turn to give: `consequences` then adds the end. */
 function request(state: ExistingDiscussion, participantId: string, ctx: Deciding): DiscussionEvent[] {
   if (state.status === 'paused') throw new Refusal('conflict', 'the discussion is paused: resume it first');
   if (state.turn !== null) throw new Refusal('conflict', `turn ${state.turn.number} is still open`);
   const candidates = present(state).map((each) => each.participantId);
   if (!candidates.includes(participantId)) throw new Refusal('not-found', 'there is no such participant');
+  if (limitReached(state, ctx.nowMs) !== null) return [];
   const why = { policy: 'manual', policyVersion: 1, reason: 'was asked for', candidates };
   return [requestFor(state, participantId, why, ctx)];
 }
@@ -78,6 +82,7 @@ function retry(state: ExistingDiscussion, turnId: string, ctx: Deciding): Discus
     candidates,
   };
   const resumed: DiscussionEvent[] = state.status === 'paused' ? [{ type: 'DiscussionResumed', data: {} }] : [];
+  if (limitReached(state, ctx.nowMs) !== null) return resumed;
   return [...resumed, requestFor(state, last.participantId, why, ctx)];
 }
 
@@ -87,13 +92,22 @@ function skip(turn: OpenTurn, ctx: Deciding): DiscussionEvent[] {
   return [{ type: 'TurnSkipped', data: { turnId: turn.turnId, reason: 'deadline' } }];
 }
 
-function claim(state: ExistingDiscussion, command: Extract<TurnCommand, { kind: 'claimTurn' }>): DiscussionEvent[] {
+function claim(
+  state: ExistingDiscussion,
+  command: Extract<TurnCommand, { kind: 'claimTurn' }>,
+  ctx: Deciding,
+): DiscussionEvent[] {
   if (state.status === 'paused') throw new Refusal('conflict', 'the discussion is paused');
   const turn = openTurn(state, command.turnId);
   if (turn.answeredBy !== 'model') throw new Refusal('conflict', 'this turn is answered by its participant');
   if (turn.claim !== null) throw new Refusal('conflict', `attempt ${turn.claim.attempt} of this turn is under way`);
   if (command.attempt !== turn.attempts + 1)
     throw new Refusal('conflict', `the next attempt of this turn is ${turn.attempts + 1}`);
+  if (deadlinePassed(state, ctx.nowMs))
+    return [
+      { type: 'TurnCancelled', data: { turnId: turn.turnId, reason: 'concluded' } },
+      { type: 'DiscussionConcluded', data: { reason: 'deadline' } },
+    ];
   if (state.tokensUsed + reservedTokens(state) + command.reserved > state.limits.maxTokens)
     return [
       { type: 'TurnCancelled', data: { turnId: turn.turnId, reason: 'budget_exhausted' } },

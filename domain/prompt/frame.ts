@@ -25,9 +25,20 @@ export function frame(
  */
 export function harmless(text: string, nonce: string, controlTokens: readonly string[]): string {
   let safe = text;
-  for (const token of [nonce, ...controlTokens])
-    if (token.length > 1) safe = safe.split(token).join(`${token[0]}${BREAK}${token.slice(1)}`);
+  for (const token of [nonce, ...controlTokens]) safe = broken(safe, token);
   return safe.replace(/^([ \t]*)(system|assistant|user|developer|tool)([ \t]*:)/gim, `$1'$2'$3`);
+}
+
+/** Every occurrence, overlapping ones too: "####" holds "###" twice, and breaking the first alone would leave one. */
+function broken(text: string, token: string): string {
+  const first = token.match(/^./su)?.[0] ?? '';
+  const rest = token.slice(first.length);
+  if (rest === '' || !text.includes(token)) return text;
+  return text.replace(new RegExp(`${literally(first)}(?=${literally(rest)})`, 'g'), () => first + BREAK);
+}
+
+function literally(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }
 
 export interface Framed {

@@ -1,6 +1,6 @@
 import { estimateTokens } from '../content.ts';
 import type { AgentProfile } from '../agent/events.ts';
-import type { ExistingDiscussion } from '../discussion/state.ts';
+import { present, type ExistingDiscussion } from '../discussion/state.ts';
 import type { ModelDescription, ModelParameters } from '../model.ts';
 import { excerpt } from './excerpt.ts';
 import { RENDERER, type PromptBasis } from './render.ts';
@@ -8,10 +8,12 @@ import { windowOf } from './window.ts';
 
 /** What is written at most when the agent does not say, in tokens. */
 const DEFAULT_OUTPUT_TOKENS = 400;
-/** Context used when the agent does not say: enough for a page or two, small enough to be read quickly on a CPU. */
-const DEFAULT_CONTEXT_TOKENS = 4096;
 /** Rules, topic frame and the closing lines of the prompt. */
 const OVERHEAD_TOKENS = 250;
+/** The frame around each part of the document. */
+const PART_FRAME_TOKENS = 24;
+/** Agents whose instructions differ in length show the same document parts and window, so that they share what was read. */
+const INSTRUCTIONS_STEP_TOKENS = 256;
 /** Estimates of four characters a token are too low for some texts: the rest of the context is left free. */
 const USABLE_SHARE = 0.8;
 
@@ -24,15 +26,17 @@ export interface PromptPlan {
 /**
  * What an attempt will show and send, within the model's context: part for the answer, at most 45 % for the document, the
  * rest for the transcript's window. `windowDivisor` > 1 shrinks document and window after a prompt that was too long.
+ * @param contextText that of the DiscussionOpened (states do not carry it: it may be long).
  */
 export function planPrompt(
   discussion: ExistingDiscussion,
   agent: { profile: AgentProfile; version: number },
   model: ModelDescription,
+  contextText: string | null,
 ): PromptPlan {
   const given = agent.profile.model.parameters ?? {};
   const attempt = (discussion.turn?.attempts ?? 0) + 1;
-  const contextTokens = Math.min(given.num_ctx ?? DEFAULT_CONTEXT_TOKENS, model.contextTokens);
+  const contextTokens = Math.min(given.num_ctx ?? model.defaultContextTokens, model.contextTokens);
   const outputTokens = Math.min(given.num_predict ?? DEFAULT_OUTPUT_TOKENS, Math.floor(contextTokens / 2));
   const parameters: ModelParameters = {
     ...given,
@@ -40,11 +44,16 @@ export function planPrompt(
     num_predict: outputTokens,
     ...(given.seed === undefined ? {} : { seed: (given.seed + attempt - 1) % 2_147_483_648 }),
   };
-  const fixed = OVERHEAD_TOKENS + estimateTokens(discussion.topic) + estimateTokens(agent.profile.instructions);
+  const names = present(discussion).map((each) => each.name);
+  const fixed =
+    OVERHEAD_TOKENS +
+    estimateTokens(discussion.topic) +
+    estimateTokens(names.join(', ')) +
+    Math.ceil(estimateTokens(agent.profile.instructions) / INSTRUCTIONS_STEP_TOKENS) * INSTRUCTIONS_STEP_TOKENS;
   const divisor = discussion.turn?.windowDivisor ?? 1;
   const usable = Math.max(0, Math.floor(((contextTokens - outputTokens) * USABLE_SHARE - fixed) / divisor));
-  const context = excerpt(discussion.contextText ?? '', discussion.topic, Math.floor(usable * 0.45) * 4);
-  const documentTokens = context.reduce((sum, [from, to]) => sum + Math.ceil((to - from) / 4), 0);
+  const context = excerpt(contextText ?? '', discussion.topic, Math.floor(usable * 0.45) * 4);
+  const documentTokens = context.reduce((sum, [from, to]) => sum + PART_FRAME_TOKENS + Math.ceil((to - from) / 4), 0);
   const window = windowOf(discussion.marks, Math.max(64, usable - documentTokens));
   const { name, digest } = model;
   return {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../codec.ts';
 import type { PromptRecord } from '../discussion/events.ts';
 import type { PromptMessage } from '../model.ts';
-import { frame } from './frame.ts';
+import { frame, harmless } from './frame.ts';
 
 /** What was said, as the renderer needs it. Attribution comes from event metadata, never from text. */
 export interface Utterance {
@@ -43,7 +43,7 @@ const renderers: Readonly<Record<string, (material: PromptMaterial, basis: Promp
  * @throws RangeError for a renderer that this program does not have.
  */
 export function renderPrompt(material: PromptMaterial, basis: PromptBasis): RenderedPrompt {
-  const renderer = renderers[basis.renderer];
+  const renderer = Object.hasOwn(renderers, basis.renderer) ? renderers[basis.renderer] : undefined;
   if (renderer === undefined) throw new RangeError(`there is no renderer ${basis.renderer}`);
   const messages = renderer(material, basis);
   const { model, parameters } = basis;
@@ -72,7 +72,7 @@ function r1(material: PromptMaterial, basis: PromptBasis): PromptMessage[] {
   }));
   const own = [
     framed('you', speaker.name, speaker.instructions),
-    `It is turn ${material.turnNumber} and yours. Speak as ${speaker.name}, in plain prose, to the others, about the topic. ` +
+    `It is turn ${material.turnNumber} and yours. Speak as ${harmless(speaker.name, nonce, basis.controlTokens)}, in plain prose, to the others, about the topic. ` +
       'Add something new, answer what was said last, do not repeat frames or names of roles.',
   ].join('\n');
   return [{ role: 'system', content: head }, ...said, { role: 'user', content: own }];

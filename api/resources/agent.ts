@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { modelSchema } from '../../domain/agent/events.ts';
+import type { AgentRow } from '../../projections/agents.ts';
+
+export const agentSchema = z
+  .strictObject({
+    id: z.uuid(),
+    projectId: z.string(),
+    name: z.string(),
+    instructions: z.string(),
+    model: modelSchema,
+    version: z.int(),
+    retired: z.boolean(),
+    revision: z.int(),
+    registeredAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime(),
+  })
+  .meta({ id: 'Agent' });
+
+export const exampleAgentBody = {
+  name: 'Ada',
+  instructions: 'You are a careful engineer. Look for what could go wrong.',
+  model: { provider: 'offline' as const, name: 'offline' },
+};
+
+export const exampleAgent = {
+  id: '01890a5d-ac96-774b-bcce-b302099a8057',
+  projectId: 'default',
+  ...exampleAgentBody,
+  version: 1,
+  retired: false,
+  revision: 0,
+  registeredAt: '2025-01-31T12:00:00.000Z',
+  updatedAt: '2025-01-31T12:00:00.000Z',
+};
+
+/** An agent as the API shows it. */
+export function showAgent(row: AgentRow): z.input<typeof agentSchema> {
+  const { id, project, name, instructions, model, version, retired, revision, registeredAt, updatedAt } = row;
+  return { id, projectId: project, name, instructions, model, version, retired, revision, registeredAt, updatedAt };
+}

@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { cancelTurn } from '../../commands/cancelTurn.ts';
+import { requestTurn } from '../../commands/requestTurn.ts';
+import { retryTurn } from '../../commands/retryTurn.ts';
+import { Refusal } from '../../domain/refusal.ts';
+import { askedOf, authorizeDiscussion, awaitConsistency, type ApiContext } from '../context.ts';
+import { cursorKey, pageOf } from '../page.ts';
+import { pageShape, queryBoolean } from '../queryValues.ts';
+import { answerOutcome, discussionOutcomeSchema, exampleOutcome } from '../resources/discussion.ts';
+import { exampleTurn, showTurn, turnSchema } from '../resources/turn.ts';
+import { defineRoute, type Route } from '../route.ts';
+
+const params = z.strictObject({ id: z.uuid() });
+const turnParams = z.strictObject({ id: z.uuid(), turnId: z.uuid() });
+const common = { tags: ['turns'], auth: 'bearer' } as const;
+const problems = ['not-found', 'conflict', 'revision-mismatch', 'key-reused', 'in-flight'] as const;
+const outcome = { schema: discussionOutcomeSchema, example: exampleOutcome };
+
+/** Chances to speak: who had one, why, and how each attempt went. */
+export function turnRoutes(ctx: ApiContext): Route[] {
+  return [...readRoutes(ctx), ...writeRoutes(ctx)];
+}
+
+function readRoutes(ctx: ApiContext): Route[] {
+  return [
+    defineRoute({
+      ...common,
+      method: 'get',
+      path: '/discussions/{id}/turns',
+      operationId: 'listTurns',
+      summary: 'Turns by number, with their attempts',
+      action: 'read',
+      params,
+      query: z.strictObject({ ...pageShape, backwards: queryBoolean().default(false) }),
+      problems: ['not-found', 'projection-behind'],
+      responses: {
+        200: {
+          description: 'A page',
+          schema: z.strictObject({ data: z.array(turnSchema), nextCursor: z.string().nullable() }),
+          example: { data: [exampleTurn], nextCursor: null },
+        },
+      },
+      async handler(request) {
+        await authorizeDiscussion(ctx, request, request.params.id);
+        await awaitConsistency(ctx, request, ['turns']);
+        const { limit, cursor, backwards } = request.query;
+        const after = cursorKey(cursor);
+        const rows = await ctx.turns.byDiscussion(request.params.id, {
+          backwards,
+          limit: limit + 1,
+          ...(after === undefined ? {} : { after: Number(after) }),
+        });
+        return pageOf(request, rows, limit, (row) => row.number, showTurn);
+      },
+    }),
+    defineRoute({
+      ...common,
+      method: 'get',
+      path: '/discussions/{id}/turns/{turnId}',
+      operationId: 'getTurn',
+      summary: 'One turn',
+      action: 'read',
+      params: turnParams,
+      problems: ['not-found', 'projection-behind'],
+      responses: { 200: { description: 'The turn', schema: turnSchema, example: exampleTurn } },
+      async handler(request) {
+        await authorizeDiscussion(ctx, request, request.params.id);
+        await awaitConsistency(ctx, request, ['turns']);
+        const row = await ctx.turns.one(request.params.id, request.params.turnId);
+        if (row === null) throw new Refusal('not-found', 'there is no such turn');
+        return { body: showTurn(row) };
+      },
+    }),
+  ];
+}
+
+function writeRoutes(ctx: ApiContext): Route[] {
+  const turn = { ...common, method: 'post', action: 'write', params: turnParams, problems } as const;
+  return [
+    defineRoute({
+      ...common,
+      method: 'post',
+      path: '/discussions/{id}/turns',
+      operationId: 'requestTurn',
+      summary: 'Give a participant the floor (manual policy)',
+      action: 'write',
+      params,
+      body: z.strictObject({ participantId: z.uuid() }),
+      bodyExample: { participantId: exampleTurn.participantId },
+      problems,
+      responses: { 201: { description: 'Requested', ...outcome } },
+      handler: async (request) =>
+        answerOutcome(
+          await requestTurn(ctx.engine, request.params.id, request.body.participantId, askedOf(ctx, request)),
+        ),
+    }),
+    defineRoute({
+      ...turn,
+      path: '/discussions/{id}/turns/{turnId}/cancel',
+      operationId: 'cancelTurn',
+      summary: 'End the open turn; what was written so far is kept',
+      responses: { 200: { description: 'Cancelled', ...outcome } },
+      handler: async (request) =>
+        answerOutcome(await cancelTurn(ctx.engine, request.params.id, request.params.turnId, askedOf(ctx, request))),
+    }),
+    defineRoute({
+      ...turn,
+      path: '/discussions/{id}/turns/{turnId}/retry',
+      operationId: 'retryTurn',
+      summary: 'Ask for the last turn again after it failed, was skipped or cancelled',
+      responses: { 201: { description: 'Requested again', ...outcome } },
+      handler: async (request) =>
+        answerOutcome(await retryTurn(ctx.engine, request.params.id, request.params.turnId, askedOf(ctx, request))),
+    }),
+  ];
+}

@@ -1,0 +1,57 @@
+/** What is measured, declared as a table: name, kind, labels and help. Base units, Prometheus names. */
+export const metrics = {
+  eventlog_append_duration_seconds: { kind: 'histogram', labels: ['outcome'], help: 'Time of an append to the log' },
+  projection_lag_events: { kind: 'gauge', labels: [], help: 'Events between the head of the log and the read models' },
+  wakeup_to_claim_seconds: { kind: 'histogram', labels: [], help: 'Time from a turn being requested to its claim' },
+  sweeper_recovered_total: {
+    kind: 'counter',
+    labels: ['kind'],
+    help: 'Open work that no wake-up had reached; rises only when the wake path is broken',
+  },
+  turns_running: { kind: 'gauge', labels: [], help: 'Attempts under way in this process' },
+  turn_attempts_total: { kind: 'counter', labels: ['provider', 'outcome'], help: 'Attempts that ended, by how' },
+  turn_takeovers_total: {
+    kind: 'counter',
+    labels: [],
+    help: 'Attempts taken over from workers that gave no sign of life',
+  },
+  turn_fenced_total: {
+    kind: 'counter',
+    labels: [],
+    help: 'Late results refused because the turn was no longer theirs',
+  },
+  gen_ai_client_token_usage_total: { kind: 'counter', labels: ['provider', 'direction'], help: 'Tokens used' },
+  gen_ai_client_operation_duration_seconds: { kind: 'histogram', labels: ['provider'], help: 'Time of a model call' },
+  gen_ai_client_time_to_first_chunk_seconds: {
+    kind: 'histogram',
+    labels: ['provider'],
+    help: 'Time to the first piece of an answer',
+  },
+  sse_clients: { kind: 'gauge', labels: [], help: 'Open event streams' },
+  sse_dropped_total: {
+    kind: 'counter',
+    labels: ['what'],
+    help: 'Deltas not sent to, and connections cut off from, readers that were too slow',
+  },
+} as const satisfies Record<
+  string,
+  { kind: 'counter' | 'gauge' | 'histogram'; labels: readonly string[]; help: string }
+>;
+export type MetricName = keyof typeof metrics;
+
+/** Where measurements go. Never throws. */
+export interface Telemetry {
+  /** Adds to a counter. */
+  count(name: MetricName, labels?: Record<string, string>, by?: number): void;
+  /** Sets a gauge. */
+  set(name: MetricName, value: number): void;
+  /** Seconds into a histogram. */
+  observe(name: MetricName, seconds: number, labels?: Record<string, string>): void;
+}
+
+/** A line for operators: what happened, with fields. Never a secret, never what was said. */
+export interface Log {
+  info(fields: Record<string, unknown>, message: string): void;
+  warn(fields: Record<string, unknown>, message: string): void;
+  error(fields: Record<string, unknown>, message: string): void;
+}

@@ -1,0 +1,121 @@
+/** The settings: one schema, and the only reader of the environment. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { Refusal } from '../domain/refusal.ts';
+
+const url = z.url().transform((text) => text.replace(/\/+$/, ''));
+const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+/** Every setting by its name in the environment, with its default and meaning. */
+export const settingsSchema = z.object({
+  PORT: whole(0, 65_535).default(4400).describe('port of the API; the next free one is taken when it is busy'),
+  HOST: z.string().min(1).default('127.0.0.1').describe('address the API listens on'),
+  COLLOQUY_DATA: z.string().min(1).default('./.colloquy').describe('folder of the embedded database, keys and tokens'),
+  DATABASE_URL: z
+    .string()
+    .startsWith('postgres')
+    .optional()
+    .describe('a PostgreSQL server instead of the embedded one'),
+  EVENTSTORE_URL: z.string().optional().describe('not supported yet'),
+  NATS_URL: z.string().optional().describe('not supported yet'),
+  WEAVIATE_URL: z.string().optional().describe('not supported yet'),
+  OLLAMA_URL: url.default('http://127.0.0.1:11434').describe('an Ollama server'),
+  OLLAMA_NUM_CTX: whole(256, 1_048_576).default(4096).describe('context in tokens for agents that do not set num_ctx'),
+  OLLAMA_CONCURRENCY: whole(1, 64).default(2).describe('calls to Ollama at once; more wait here'),
+  OPENAI_API_KEY: z.string().min(1).optional().describe('found and reported; its models are not supported yet'),
+  ANTHROPIC_API_KEY: z.string().min(1).optional().describe('found and reported; its models are not supported yet'),
+  OFFLINE_TOKENS_PER_SECOND: z.coerce
+    .number()
+    .positive()
+    .optional()
+    .describe('pace of the built-in offline model; at most a second a turn when unset'),
+  MODEL_FIRST_BYTE_SECONDS: whole(1, 3600).default(120).describe('longest silence before an answer begins'),
+  MODEL_CHUNK_SECONDS: whole(1, 3600).default(30).describe('longest silence inside an answer'),
+  MODEL_TOTAL_SECONDS: whole(1, 86_400).default(300).describe('longest answer'),
+  WORKER_CONCURRENCY: whole(1, 1000).default(16).describe('turns at once in this process'),
+  WORKER_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,100}$/)
+    .optional()
+    .describe('stable name of this worker; only one process may use it at a time'),
+  JWT_SIGNING_KEY_FILE: z.string().min(1).optional().describe('file with the key that signs tokens, at least 32 bytes'),
+  JWT_ISSUER: z.string().min(1).default('colloquy').describe('iss that tokens must carry'),
+  JWT_AUDIENCE: z.string().min(1).default('colloquy').describe('aud that tokens must carry'),
+  CORS_ORIGINS: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((origin) => origin.trim())
+        .filter((origin) => origin !== ''),
+    )
+    .describe('exact origins of other sites whose pages may call the API, separated by commas'),
+  RATE_LIMIT_PER_MINUTE: whole(1, 1_000_000).default(1200).describe('requests a minute for each principal'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('warn')
+    .describe('JSON log lines on stderr from this level on'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional().describe('not supported yet'),
+});
+export type Settings = z.output<typeof settingsSchema>;
+
+/** Where a shown value comes from. */
+export interface ShownSetting {
+  readonly name: string;
+  readonly value: string;
+  readonly origin: 'environment' | 'default' | 'unset';
+  readonly about: string;
+}
+
+const SECRET = /KEY$|DATABASE_URL|_URL$/;
+
+/** The settings of the environment; `overrides` come from the command line. @throws Refusal `invalid` that names every setting that is wrong. */
+export function readSettings(
+  overrides: Readonly<Record<string, string>> = {},
+  environment: NodeJS.ProcessEnv = process.env,
+): Settings {
+  const given = Object.fromEntries(
+    Object.entries({ ...environment, ...overrides }).filter(([, value]) => value !== ''),
+  );
+  const result = settingsSchema.safeParse(given);
+  if (!result.success) {
+    const wrong = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new Refusal('invalid', `settings that cannot be used: ${wrong.join('; ')}`);
+  }
+  for (const name of ['EVENTSTORE_URL', 'NATS_URL', 'WEAVIATE_URL'] as const)
+    if (result.data[name] !== undefined)
+      throw new Refusal('invalid', `${name} is set, but this version cannot use it yet: unset it`);
+  return { ...result.data, COLLOQUY_DATA: resolve(result.data.COLLOQUY_DATA) };
+}
+
+/** Every setting with its value and origin, secrets left out: what `colloquy config print` shows. */
+export function showSettings(environment: NodeJS.ProcessEnv = process.env): ShownSetting[] {
+  const settings = readSettings({}, environment);
+  return Object.entries(settingsSchema.shape).map(([name, schema]) => {
+    const value = settings[name as keyof Settings];
+    const set = environment[name] !== undefined && environment[name] !== '';
+    const origin = set ? 'environment' : value === undefined ? 'unset' : 'default';
+    const shown =
+      set && SECRET.test(name)
+        ? withoutPassword(String(value))
+        : Array.isArray(value)
+          ? value.join(',')
+          : String(value ?? '');
+    return { name, value: shown, origin, about: schema.description ?? '' };
+  });
+}
+
+function withoutPassword(text: string): string {
+  if (!URL.canParse(text)) return '(set)';
+  const parsed = new URL(text);
+  if (parsed.password !== '') parsed.password = '***';
+  return parsed.toString();
+}
+
+/** The version of this program, from its package.json. */
+export function programVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,1 @@
+export function demo(_o: {}): void {}

@@ -1,0 +1,84 @@
+import type { WakeUp } from '../domain/ports.ts';
+import { createAgentProfiles } from './agentProfiles.ts';
+import type { Running } from './settle.ts';
+import type { Transcripts } from './transcripts.ts';
+import { runTurn, type TurnEnd } from './turn.ts';
+import type { WorkerContext } from './worker.ts';
+
+/** The attempts of this process. */
+export interface Pool {
+  /** What runs now, by turn. */
+  readonly running: ReadonlyMap<string, Running>;
+  /** Stops an attempt whose turn was ended from outside; what it has written so far is kept. */
+  stop(turnId: string, reason: 'cancelled' | 'released'): void;
+  /** Resolves when nothing runs any more. */
+  idle(): Promise<void>;
+}
+
+/**
+ * Takes wake-ups while there is room, and runs a turn for each. A wake-up only says that there is work: when several wait,
+ * the best waiting turn of the read model goes first and the named one is put back.
+ */
+export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: AbortSignal): Pool {
+  const running = new Map<string, Running>();
+  const sources = { transcripts, profiles: createAgentProfiles(ctx.engine) };
+  const tasks = new Set<Promise<void>>();
+  let free: () => void = () => undefined;
+  const work = async (wakeUp: WakeUp, ack: () => void) => {
+    try {
+      const end = await runTurn(ctx, sources, wakeUp, (claimed) => {
+        running.set(claimed.turnId, claimed);
+        ctx.telemetry.set('turns_running', running.size);
+        ack();
+      });
+      later(ctx, wakeUp, end, signal);
+    } catch (error) {
+      ctx.log.error({ err: error, turnId: wakeUp.turnId }, 'a turn could not be run: the sweeper will try it again');
+    } finally {
+      ack();
+      running.delete(wakeUp.turnId);
+      ctx.bus.endTurn(wakeUp.turnId);
+      ctx.telemetry.set('turns_running', running.size);
+    }
+  };
+  const loop = async () => {
+    for await (const { wakeUp, ack } of ctx.bus.wakeUps({ signal })) {
+      const contended = tasks.size > 0 && tasks.size >= ctx.settings.concurrency - 1;
+      const chosen = contended ? await best(ctx, wakeUp) : wakeUp;
+      if (running.has(chosen.turnId)) {
+        ack();
+        continue;
+      }
+      const task: Promise<void> = work(chosen, ack).finally(() => {
+        tasks.delete(task);
+        free();
+      });
+      tasks.add(task);
+      while (tasks.size >= ctx.settings.concurrency && !signal.aborted)
+        await new Promise<void>((resolve) => (free = resolve));
+    }
+  };
+  void loop();
+  return {
+    running,
+    stop(turnId, reason) {
+      running.get(turnId)?.abort.abort(reason);
+    },
+    async idle() {
+      while (tasks.size > 0) await Promise.race(tasks);
+    },
+  };
+}
+
+/** The turn to run instead, when another one waits that should go first; the named one then waits on. */
+async function best(ctx: WorkerContext, named: WakeUp): Promise<WakeUp> {
+  const [first] = await ctx.turns.waiting({ limit: 1, now: ctx.engine.clock.now() });
+  if (first === undefined || first.turnId === named.turnId) return named;
+  await ctx.bus.wake(named);
+  return { kind: 'turn', project: first.project, discussionId: first.discussionId, turnId: first.turnId, revision: 0 };
+}
+
+function later(ctx: WorkerContext, wakeUp: WakeUp, end: TurnEnd, signal: AbortSignal): void {
+  if (end.kind !== 'snooze') return;
+  void ctx.engine.clock.sleep(end.afterMs, signal).then(() => (signal.aborted ? undefined : ctx.bus.wake(wakeUp)));
+}

@@ -1,0 +1,101 @@
+import type { AgentProfile } from '../domain/agent/events.ts';
+import type { ExistingDiscussion, OpenTurn } from '../domain/discussion/state.ts';
+import { ModelFailure, type ModelDescription } from '../domain/model.ts';
+import type { LanguageModel } from '../domain/ports.ts';
+import type { PromptRecord } from '../domain/discussion/events.ts';
+import { planPrompt } from '../domain/prompt/plan.ts';
+import { renderPrompt, type RenderedPrompt } from '../domain/prompt/render.ts';
+import type { AgentProfiles } from './agentProfiles.ts';
+import type { Transcripts } from './transcripts.ts';
+import type { WorkerContext } from './worker.ts';
+
+/** An attempt that is ready to be claimed. */
+export interface Prepared {
+  readonly record: PromptRecord;
+  readonly rendered: RenderedPrompt;
+  readonly reserved: number;
+  readonly model: LanguageModel | null;
+  readonly profile: AgentProfile;
+  /** Why the model cannot even be asked: the attempt is claimed all the same, so that its failure is on record. */
+  readonly failure: ModelFailure | null;
+}
+
+/** Broken up in participants' texts when the model could not be asked for its own. */
+const USUAL_CONTROL_TOKENS = ['<|im_start|>', '<|im_end|>', '<|endoftext|>', '[INST]', '[/INST]', '<s>', '</s>'];
+
+/** Time to describe a model: it is asked before every claim, and answered from memory nearly always. */
+const DESCRIBE_MS = 10_000;
+
+/** Plans and renders the next attempt of the open turn from the state at one revision. */
+export async function prepareAttempt(
+  ctx: WorkerContext,
+  from: { transcripts: Transcripts; profiles: AgentProfiles },
+  discussionId: string,
+  state: ExistingDiscussion,
+  turn: OpenTurn,
+): Promise<Prepared> {
+  const speaker = state.participants.find((each) => each.participantId === turn.participantId);
+  if (speaker?.agentId === undefined || speaker.agentVersion === undefined)
+    throw new RangeError(`turn ${turn.turnId} is not an agent's`);
+  const version = speaker.agentVersion;
+  const profile = await from.profiles(speaker.agentId, version);
+  const model = ctx.models.get(profile.model.provider) ?? null;
+  const { description, failure } = await describe(ctx, profile, model);
+  const contextText = await from.transcripts.contextText(discussionId);
+  const { basis, reserved } = planPrompt(state, { profile, version }, description, contextText);
+  const rendered = renderPrompt(
+    {
+      nonce: state.nonce,
+      title: state.title,
+      topic: state.topic,
+      contextText,
+      participants: state.participants.filter((each) => !each.left).map((each) => each.name),
+      transcript: await from.transcripts.window(discussionId, state, basis.window),
+      speaker: { name: speaker.name, instructions: profile.instructions },
+      turnNumber: turn.number,
+    },
+    basis,
+  );
+  return { record: { ...basis, sha256: rendered.sha256 }, rendered, reserved, model, profile, failure };
+}
+
+async function describe(
+  ctx: WorkerContext,
+  profile: AgentProfile,
+  model: LanguageModel | null,
+): Promise<{ description: ModelDescription; failure: ModelFailure | null }> {
+  const { provider, name, parameters } = profile.model;
+  const contextTokens = parameters?.num_ctx ?? 4096;
+  const guess = {
+    provider,
+    name,
+    digest: null,
+    contextTokens,
+    defaultContextTokens: contextTokens,
+    controlTokens: USUAL_CONTROL_TOKENS,
+  };
+  if (model === null) {
+    const failure = new ModelFailure('error', `no provider ${provider} is set up here: see the settings`, {
+      retryable: false,
+      usage: { inputTokens: 0, outputTokens: 0, source: 'reported' },
+    });
+    return { description: guess, failure };
+  }
+  const answered = new AbortController();
+  try {
+    void ctx.engine.clock.sleep(DESCRIBE_MS, answered.signal).then(() => answered.abort());
+    return { description: await model.describe(name, { signal: answered.signal }), failure: null };
+  } catch (error) {
+    const known =
+      error instanceof ModelFailure
+        ? error
+        : new ModelFailure('error', 'the model could not be described', { cause: error });
+    const usage = { inputTokens: 0, outputTokens: 0, source: 'reported' as const };
+    return {
+      description: guess,
+      failure: new ModelFailure(known.reason, known.message, { retryable: known.retryable, usage, cause: error }),
+    };
+  } finally {
+    answered.abort();
+  }
+}

@@ -1,0 +1,56 @@
+import { discussions } from '../commands/aggregate.ts';
+import { load, refresh } from '../commands/states.ts';
+import type { DiscussionEvent } from '../domain/discussion/events.ts';
+import { streamId, type RecordedEvent } from '../domain/envelope.ts';
+import type { Pool } from './pool.ts';
+import type { Transcripts } from './transcripts.ts';
+import type { WorkerContext } from './worker.ts';
+
+/**
+ * Follows the log from its head: a requested turn becomes a wake-up, an ended one stops its attempt here. What happened
+ * before it started is the sweeper's to find.
+ */
+export async function runRelay(
+  ctx: WorkerContext,
+  pool: Pool,
+  transcripts: Transcripts,
+  after: bigint,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const slice of ctx.engine.store.subscribe(after, { signal }))
+    for (const event of slice.events) {
+      transcripts.observe(event);
+      if (event.stream.startsWith('discussion-')) await relay(ctx, pool, event as DiscussionEvent & RecordedEvent);
+    }
+}
+
+async function relay(ctx: WorkerContext, pool: Pool, event: DiscussionEvent & RecordedEvent): Promise<void> {
+  const discussionId = streamId(event.stream);
+  const wakeUp = { kind: 'turn' as const, project: event.metadata.project, discussionId, revision: event.revision };
+  switch (event.type) {
+    case 'TurnRequested':
+      if (event.data.answeredBy === 'model') await ctx.bus.wake({ ...wakeUp, turnId: event.data.turnId });
+      return;
+    case 'DiscussionResumed': {
+      // A turn that was open before the pause is not requested again: it only becomes claimable.
+      const stream = event.stream;
+      let { state, revision } = await load(ctx.engine, discussions, stream);
+      if (revision < event.revision) ({ state, revision } = await refresh(ctx.engine, discussions, stream));
+      if (state.status === 'open' && state.turn?.answeredBy === 'model')
+        await ctx.bus.wake({ ...wakeUp, turnId: state.turn.turnId });
+      return;
+    }
+    case 'TurnCancelled':
+    case 'TurnFailed':
+    case 'TurnSkipped':
+      pool.stop(event.data.turnId, 'cancelled');
+      return;
+    case 'TurnAttemptAbandoned': {
+      // Somebody took this attempt over while it still runs here.
+      const mine = pool.running.get(event.data.turnId);
+      if (mine?.attempt === event.data.attempt) pool.stop(event.data.turnId, 'cancelled');
+      return;
+    }
+    default:
+  }
+}

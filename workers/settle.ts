@@ -1,0 +1,52 @@
+import { v5 as uuidv5 } from 'uuid';
+import type { Attempt } from '../domain/discussion/commands.ts';
+import type { OpenTurn } from '../domain/discussion/state.ts';
+import { Refusal } from '../domain/refusal.ts';
+import { askedBy, type WorkerContext } from './worker.ts';
+
+/** An attempt under way in this process. */
+export interface Running extends Attempt {
+  readonly discussionId: string;
+  readonly project: string;
+  /** Revision of its claim. */
+  readonly fence: number;
+  readonly abort: AbortController;
+}
+
+/** What the fence compares. */
+export function attemptOf({ turnId, attempt, worker, incarnation }: Running): Attempt {
+  return { turnId, attempt, worker, incarnation };
+}
+
+/** Brings a result into the log, however long the log is away; one that came too late is refused by the fence and dropped. */
+export async function settle(
+  ctx: WorkerContext,
+  running: Running,
+  what: string,
+  turn: OpenTurn,
+  append: (asked: ReturnType<typeof askedBy>) => Promise<unknown>,
+): Promise<void> {
+  const asked = askedBy(
+    ctx,
+    uuidv5(`${what}:${running.attempt}:${running.worker}:${running.incarnation}`, running.turnId),
+    turn.cause,
+  );
+  for (let pauseMs = 200; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
+    try {
+      await append(asked);
+      return;
+    } catch (error) {
+      if (error instanceof Refusal && error.code === 'conflict' && !error.retryable) {
+        ctx.telemetry.count('turn_fenced_total');
+        ctx.log.info(
+          { turnId: running.turnId, attempt: running.attempt },
+          `a late result was refused: ${error.message}`,
+        );
+        return;
+      }
+      if (ctx.stopping.aborted) throw error;
+      ctx.log.warn({ turnId: running.turnId, err: error }, 'the log did not take a result: trying again');
+      await ctx.engine.clock.sleep(pauseMs, ctx.stopping);
+    }
+  }
+}

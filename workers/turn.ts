@@ -1,0 +1,210 @@
+import { v5 as uuidv5 } from 'uuid';
+import { abandonTurn } from '../commands/abandonTurn.ts';
+import { discussions } from '../commands/aggregate.ts';
+import { claimTurn } from '../commands/claimTurn.ts';
+import { completeTurn } from '../commands/completeTurn.ts';
+import { load, refresh, type Loaded } from '../commands/states.ts';
+import { textContent } from '../domain/content.ts';
+import type { Attempt } from '../domain/discussion/commands.ts';
+import type { Discussion, ExistingDiscussion, OpenTurn } from '../domain/discussion/state.ts';
+import { ModelFailure } from '../domain/model.ts';
+import { Refusal } from '../domain/refusal.ts';
+import type { AgentProfiles } from './agentProfiles.ts';
+import { callModel, type AttemptResult } from './attempt.ts';
+import { prepareAttempt, type Prepared } from './prepare.ts';
+import { attemptOf, settle, type Running } from './settle.ts';
+import type { Transcripts } from './transcripts.ts';
+import { askedBy, type WorkerContext } from './worker.ts';
+
+/** How a wake-up ended: `gone` there was nothing to do (any more), `snooze` try again after `afterMs`. */
+export type TurnEnd = { readonly kind: 'done' | 'gone' } | { readonly kind: 'snooze'; readonly afterMs: number };
+
+export interface TurnSources {
+  readonly transcripts: Transcripts;
+  readonly profiles: AgentProfiles;
+}
+
+/** Claims in a row that met a stream that had moved: people are posting; the sweeper tries again later. */
+const MAX_CLAIM_RACES = 5;
+
+/**
+ * One attempt at the open turn of a discussion: claim with a fence, model call, completion or a recorded failure.
+ * @param claimed told once the claim is in the log, and given what stops the attempt.
+ */
+export async function runTurn(
+  ctx: WorkerContext,
+  from: TurnSources,
+  wake: { discussionId: string; turnId: string; revision: number },
+  claimed: (running: Running) => void,
+): Promise<TurnEnd> {
+  const claim = await claimOpenTurn(ctx, from, wake);
+  if ('kind' in claim) return claim;
+  const { running, prepared, turn } = claim;
+  claimed(running);
+  const result = prepared.failure === null ? await call(ctx, running, prepared) : neverAsked(prepared.failure);
+  measure(ctx, prepared, result);
+  if (result.outcome === 'answered') return complete(ctx, running, turn, result);
+  return abandon(ctx, running, turn, result);
+}
+
+interface Claimed {
+  readonly running: Running;
+  readonly prepared: Prepared;
+  readonly turn: OpenTurn;
+}
+
+async function claimOpenTurn(
+  ctx: WorkerContext,
+  from: TurnSources,
+  wake: { discussionId: string; turnId: string; revision: number },
+): Promise<Claimed | TurnEnd> {
+  const { discussionId, turnId } = wake;
+  const stream = `discussion-${discussionId}`;
+  let loaded = await load(ctx.engine, discussions, stream);
+  if (loaded.revision < wake.revision) loaded = await refresh(ctx.engine, discussions, stream);
+  for (let races = 0; races < MAX_CLAIM_RACES; races += 1) {
+    const turn = claimable(loaded, turnId, ctx.engine.clock.now());
+    if (!('turnId' in turn)) return turn;
+    const state = loaded.state as ExistingDiscussion;
+    const prepared = await prepareAttempt(ctx, from, discussionId, state, turn);
+    const attempt: Attempt = { turnId, attempt: turn.attempts + 1, worker: ctx.worker, incarnation: ctx.incarnation };
+    try {
+      const asked = askedBy(
+        ctx,
+        uuidv5(`claim:${attempt.attempt}:${ctx.worker}:${ctx.incarnation}`, turnId),
+        turn.cause,
+      );
+      const command = {
+        ...attempt,
+        leaseMs: ctx.settings.leaseMs,
+        reserved: prepared.reserved,
+        prompt: prepared.record,
+      };
+      const outcome = await claimTurn(ctx.engine, discussionId, command, loaded.revision, asked);
+      if (outcome.events[0]?.type !== 'TurnClaimed') return { kind: 'gone' };
+      ctx.telemetry.observe('wakeup_to_claim_seconds', Math.max(0, ctx.engine.clock.now() - turn.dueAtMs) / 1000);
+      return {
+        running: {
+          ...attempt,
+          discussionId,
+          project: state.projectId,
+          fence: outcome.revision,
+          abort: new AbortController(),
+        },
+        prepared,
+        turn,
+      };
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== 'conflict') throw error;
+      loaded = await refresh(ctx.engine, discussions, stream);
+    }
+  }
+  return { kind: 'snooze', afterMs: 250 };
+}
+
+/** The open turn if this worker may try it now. */
+function claimable(loaded: Loaded<Discussion>, turnId: string, nowMs: number): OpenTurn | TurnEnd {
+  const { state } = loaded;
+  if (
+    state.status !== 'open' ||
+    state.turn?.turnId !== turnId ||
+    state.turn.claim !== null ||
+    state.turn.answeredBy !== 'model'
+  )
+    return { kind: 'gone' };
+  return state.turn.dueAtMs > nowMs ? { kind: 'snooze', afterMs: state.turn.dueAtMs - nowMs } : state.turn;
+}
+
+async function call(
+  ctx: WorkerContext,
+  running: Running,
+  { model, rendered, record }: Prepared,
+): Promise<AttemptResult> {
+  if (model === null) return neverAsked(new ModelFailure('error', 'no such provider'));
+  const { discussionId, project, turnId, attempt } = running;
+  const request = {
+    model: record.model.name,
+    messages: rendered.messages,
+    parameters: record.parameters,
+    deadlines: ctx.settings.deadlines,
+  };
+  return callModel(
+    { bus: ctx.bus, clock: ctx.engine.clock },
+    { model, request, signal: running.abort.signal, of: { project, discussionId, turnId, attempt } },
+  );
+}
+
+function neverAsked(failure: ModelFailure): AttemptResult {
+  return {
+    outcome: 'failed',
+    failure,
+    text: '',
+    usage: { inputTokens: 0, outputTokens: 0, source: 'reported' },
+    firstTokenMs: null,
+    totalMs: 0,
+  };
+}
+
+async function complete(
+  ctx: WorkerContext,
+  running: Running,
+  turn: OpenTurn,
+  result: Extract<AttemptResult, { outcome: 'answered' }>,
+): Promise<TurnEnd> {
+  const { text, usage, finishReason, firstTokenMs, totalMs } = result;
+  const body = {
+    ...attemptOf(running),
+    content: textContent(text),
+    usage,
+    finishReason,
+    timing: { firstTokenMs, totalMs },
+  };
+  await settle(ctx, running, 'complete', turn, (asked) => completeTurn(ctx.engine, running.discussionId, body, asked));
+  return { kind: 'done' };
+}
+
+async function abandon(
+  ctx: WorkerContext,
+  running: Running,
+  turn: OpenTurn,
+  result: Extract<AttemptResult, { outcome: 'failed' }>,
+): Promise<TurnEnd> {
+  const { failure, text, usage } = result;
+  const retryAfterMs = Math.round(
+    Math.max(
+      failure.retryAfterMs ?? 0,
+      ctx.settings.retryMs * 2 ** turn.failures * (0.75 + ctx.engine.ids.random() / 2),
+    ),
+  );
+  const stopped = running.abort.signal.aborted ? (running.abort.signal.reason as unknown) : undefined;
+  const released = stopped === 'released';
+  const body = {
+    ...attemptOf(running),
+    reason: released ? ('lease_lost' as const) : failure.reason,
+    detail: released ? 'its worker was stopped' : failure.message.slice(0, 2000),
+    ...(text === '' ? {} : { partial: text }),
+    usage,
+    retryable: released || failure.retryable,
+    retryAfterMs: released ? 0 : retryAfterMs,
+    halveWindow: failure.promptTooLong,
+  };
+  ctx.log.warn(
+    { discussionId: running.discussionId, turnId: running.turnId, attempt: running.attempt, reason: body.reason },
+    `attempt ended without an answer: ${body.detail}`,
+  );
+  await settle(ctx, running, 'abandon', turn, (asked) => abandonTurn(ctx.engine, running.discussionId, body, asked));
+  return { kind: 'snooze', afterMs: body.retryAfterMs };
+}
+
+function measure(ctx: WorkerContext, { profile }: Prepared, result: AttemptResult): void {
+  const { provider } = profile.model;
+  ctx.telemetry.count('turn_attempts_total', {
+    provider,
+    outcome: result.outcome === 'answered' ? result.finishReason : result.failure.reason,
+  });
+  ctx.telemetry.count('gen_ai_client_token_usage_total', { provider, direction: 'input' }, result.usage.inputTokens);
+  ctx.telemetry.count('gen_ai_client_token_usage_total', { provider, direction: 'output' }, result.usage.outputTokens);
+  ctx.telemetry.observe('gen_ai_client_operation_duration_seconds', result.totalMs / 1000, { provider });
+  if (result.firstTokenMs !== null)
+    ctx.telemetry.observe('gen_ai_client_time_to_first_chunk_seconds', result.firstTokenMs / 1000, { provider });
+}

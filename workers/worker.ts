@@ -1,0 +1,67 @@
+import type { Engine } from '../commands/engine.ts';
+import type { Asked } from '../commands/dispatch.ts';
+import type { Deadlines } from '../domain/model.ts';
+import type { Actor, Bus, LanguageModel, Leases } from '../domain/ports.ts';
+import type { Log, Telemetry } from '../domain/telemetry.ts';
+import type { discussionQueries } from '../projections/discussions.ts';
+import type { turnQueries } from '../projections/turnQueries.ts';
+
+export interface WorkerSettings {
+  /** Attempts at once. */
+  readonly concurrency: number;
+  /** A claim without a sign of life for this long is taken over. */
+  readonly leaseMs: number;
+  readonly renewMs: number;
+  readonly sweepMs: number;
+  /** First pause after a failed attempt; doubles, with jitter. */
+  readonly retryMs: number;
+  readonly deadlines: Deadlines;
+  /** How long running attempts may go on when the worker stops. */
+  readonly drainMs: number;
+}
+
+/** What workers need of the outside; made once by each composition root. */
+export interface WorkerContext {
+  readonly engine: Engine;
+  readonly bus: Bus;
+  readonly leases: Leases;
+  readonly models: ReadonlyMap<string, LanguageModel>;
+  readonly turns: ReturnType<typeof turnQueries>;
+  readonly discussions: ReturnType<typeof discussionQueries>;
+  /** Stays the same over restarts, so that a restarted worker finds its old claims. */
+  readonly worker: string;
+  /** Another one at each start. */
+  readonly incarnation: string;
+  readonly settings: WorkerSettings;
+  /** Aborts when running attempts have had their time after a stop. */
+  readonly stopping: AbortSignal;
+  readonly telemetry: Telemetry;
+  readonly log: Log;
+}
+
+/** The defaults of `WorkerSettings`. */
+export const defaultWorkerSettings: WorkerSettings = {
+  concurrency: 16,
+  leaseMs: 15_000,
+  renewMs: 5_000,
+  sweepMs: 5_000,
+  retryMs: 1_000,
+  deadlines: { firstByteMs: 120_000, chunkMs: 30_000, totalMs: 300_000 },
+  drainMs: 10_000,
+};
+
+/** Who workers are for the authorizer and in the log. */
+export function workerActor(worker: string): Actor {
+  return { kind: 'worker', id: worker, grants: [{ project: '*', role: 'worker' }] };
+}
+
+/** A worker's command, traced to the event that caused it. */
+export function askedBy(
+  ctx: Pick<WorkerContext, 'engine' | 'worker'>,
+  commandId: string,
+  cause: { eventId: string; correlationId: string } | null,
+): Asked {
+  const trace =
+    cause === null ? { correlationId: commandId } : { correlationId: cause.correlationId, causationId: cause.eventId };
+  return { actor: workerActor(ctx.worker), commandId, keyed: false, ...trace };
+}
