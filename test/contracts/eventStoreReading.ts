@@ -1,0 +1,66 @@
+/** What every adapter of the EventStore port gives back. */
+import * as assert from 'uvu/assert';
+import { NO_STREAM, type EventStore } from '../../domain/ports.ts';
+import type { Suite } from '../harness.ts';
+import { aMessage, aStream, collect, messages } from './sampleEvents.ts';
+
+/** Adds the part of the suite that is about `read`, `readAll` and `lineage`. */
+export function eventStoreReading(test: Suite, store: () => EventStore): void {
+  reading(test, store);
+  readingAll(test, store);
+}
+
+function reading(test: Suite, store: () => EventStore): void {
+  test('gives back what was written, unicode and all', async () => {
+    const stream = aStream();
+    const event = aMessage('Grüße 👩‍👩‍👧‍👦 \\ " \n\t {a,b} \u2028 日本語 \u001f');
+    const { position } = await store().append(stream, [event], NO_STREAM);
+    const [read] = await collect(store().read(stream));
+    assert.equal(read, { ...event, stream, revision: 0, position });
+  });
+
+  test('reads forwards and backwards, from anywhere, limited', async () => {
+    const stream = aStream();
+    await store().append(stream, messages(5), NO_STREAM);
+    const revisions = async (options: Parameters<EventStore['read']>[1]): Promise<number[]> =>
+      (await collect(store().read(stream, options))).map(({ revision }) => revision);
+    assert.equal(await revisions({}), [0, 1, 2, 3, 4]);
+    assert.equal(await revisions({ from: 3 }), [3, 4]);
+    assert.equal(await revisions({ from: 1, limit: 2 }), [1, 2]);
+    assert.equal(await revisions({ from: 5 }), []);
+    assert.equal(await revisions({ limit: 0 }), []);
+    assert.equal(await revisions({ backwards: true }), [4, 3, 2, 1, 0]);
+    assert.equal(await revisions({ backwards: true, from: 2 }), [2, 1, 0]);
+    assert.equal(await revisions({ backwards: true, limit: 1 }), [4]);
+    assert.equal(await collect(store().read(aStream())), []);
+    assert.equal(await collect(store().read(aStream(), { backwards: true })), []);
+  });
+}
+
+function readingAll(test: Suite, store: () => EventStore): void {
+  test('readAll is in order, exclusive of its start, limited, and goes over many pages', async () => {
+    const before = await store().head();
+    const [a, b] = [aStream(), aStream()];
+    for (let i = 0; i < 12; i += 1) {
+      await store().append(a, messages(100), i * 100 - 1);
+      await store().append(b, messages(1), i - 1);
+    }
+    const all = await collect(store().readAll(before));
+    assert.is(all.length, 1212);
+    assert.ok(all.every(({ position }, i) => position > (all[i - 1]?.position ?? before)));
+    const middle = all[600]?.position ?? 0n;
+    assert.is((await collect(store().readAll(middle)))[0]?.position, all[601]?.position);
+    assert.is((await collect(store().readAll(before, { limit: 7 }))).length, 7);
+    assert.equal(await collect(store().readAll(await store().head())), []);
+    assert.equal(
+      (await collect(store().read(a))).map(({ revision }) => revision),
+      Array.from({ length: 1200 }, (_, i) => i),
+    );
+  });
+
+  test('the lineage is a UUID that stays', async () => {
+    const lineage = await store().lineage();
+    assert.match(lineage, /^[0-9a-f]{8}-[0-9a-f-]{27}$/);
+    assert.is(await store().lineage(), lineage);
+  });
+}
