@@ -1,0 +1,125 @@
+/** Finds the real servers that tests need; with `infra/config.ts` the only reader of the environment. */
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { type PostgresServer, startPostgres } from './postgresServer.ts';
+
+const CONNECT_DEADLINE_MS = 10_000;
+const QUERY_DEADLINE_MS = 60_000;
+
+export interface TestDatabase {
+  /** Of a new, empty database. */
+  readonly url: string;
+  /** Which server, its version, and whether it has pgvector. */
+  readonly description: string;
+  /** Drops the database, and ends the server when this process started it. */
+  stop(): Promise<void>;
+}
+
+/** True where a missing service is a failure instead of a suite left out. */
+export function underCi(): boolean {
+  return !['', '0', 'false', undefined].includes(process.env.CI);
+}
+
+/** The real Ollama that TEST_OLLAMA_URL names, null when it names none. Rejects when it does not answer. */
+export async function ollamaForTests(): Promise<{ url: string; description: string } | null> {
+  const url = process.env.TEST_OLLAMA_URL;
+  if (!url) return null;
+  const answer = await fetch(new URL('/api/version', url), { signal: AbortSignal.timeout(CONNECT_DEADLINE_MS) });
+  const body: unknown = await answer.json();
+  const version = typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : '?';
+  return { url, description: `Ollama ${version} (TEST_OLLAMA_URL)` };
+}
+
+/** The environment for a test process. */
+export function environmentWith(extra: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  return { ...process.env, ...extra };
+}
+
+/** The environment's server when TEST_DATABASE_URL names one, else a server started here. Rejects with the reasons. */
+export async function findPostgres(): Promise<PostgresServer> {
+  const url = process.env.TEST_DATABASE_URL;
+  if (url) return { url, origin: process.env.TEST_DATABASE_ORIGIN ?? 'TEST_DATABASE_URL', stop: async () => undefined };
+  return await startPostgres(process.env.PATH ?? '').catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `no PostgreSQL for tests: set TEST_DATABASE_URL or install PostgreSQL's server programs (${reason})`,
+    );
+  });
+}
+
+let server: Promise<PostgresServer> | undefined;
+let databases = 0;
+
+/** A new, empty database on a real server, for one test file; call `stop` in its `after` hook. */
+export async function postgresForTests(): Promise<TestDatabase> {
+  server ??= findPostgres();
+  databases += 1;
+  const { url, origin } = await server;
+  const name = `${databasePrefix()}${randomUUID().replaceAll('-', '').slice(0, 16)}`;
+  const description = await onServer(url, async (client) => {
+    await client.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8'`);
+    return await describePostgres(client, origin);
+  });
+  let stopped = false;
+  const stop = async (): Promise<void> => {
+    if (stopped) return;
+    stopped = true;
+    await onServer(url, async (client) => void (await client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)));
+    databases -= 1;
+    if (databases > 0) return;
+    const last = server;
+    server = undefined;
+    await (await last)?.stop();
+  };
+  const own = new URL(url);
+  own.pathname = `/${name}`;
+  return { url: own.href, description, stop };
+}
+
+/** Version, pgvector and origin of the server at `url`, in one line. Rejects when it does not answer. */
+export async function describeServer({ url, origin }: PostgresServer): Promise<string> {
+  return await onServer(url, async (client) => await describePostgres(client, origin)).catch((error: unknown) => {
+    throw new Error(
+      `PostgreSQL (${origin}) does not answer: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  });
+}
+
+/** Drops the databases that killed test processes of this run left on the server. */
+export async function dropLeftovers(url: string, runId: string): Promise<void> {
+  await onServer(url, async (client) => {
+    const { rows } = await client.query<{ datname: string }>(
+      'SELECT datname FROM pg_database WHERE starts_with(datname, $1)',
+      [`colloquy_test_${runId}_`],
+    );
+    for (const { datname } of rows) await client.query(`DROP DATABASE IF EXISTS ${datname} WITH (FORCE)`);
+  });
+}
+
+function databasePrefix(): string {
+  return `colloquy_test_${process.env.TEST_RUN_ID ?? 'one'}_`;
+}
+
+async function describePostgres(client: pg.Client, origin: string): Promise<string> {
+  const { rows } = await client.query<{ version: string; vector: string | null }>(
+    `SELECT current_setting('server_version') AS version,
+      (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS vector`,
+  );
+  const [row] = rows;
+  return `PostgreSQL ${row?.version ?? '?'} (${origin}; ${row?.vector ? `pgvector ${row.vector}` : 'no pgvector'})`;
+}
+
+async function onServer<T>(connectionString: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString,
+    connectionTimeoutMillis: CONNECT_DEADLINE_MS,
+    query_timeout: QUERY_DEADLINE_MS,
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
