@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Refusal } from '../domain/refusal.ts';
 import { programVersion } from '../infra/config.ts';
+import type { DemoOptions } from './demo.ts';
 
 /** Exit codes, as the help documents them. */
 const EXIT: Partial<Record<Refusal['code'], number>> = {
@@ -38,9 +39,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--turns <n>', 'how many turns', whole(1, 200), 9)
     .option('--model <name>', 'a model of the Ollama server, or "offline"')
     .option('--data <folder>', 'keep the discussion in this data folder')
-    .action(async (options: object) =>
-      (await import('./demo.ts')).demo(options as Parameters<typeof import('./demo.ts').demo>[0]),
-    );
+    .action(async (options: DemoOptions) => (await import('./demo.ts')).demo(options));
   program
     .command('config')
     .description('settings')
