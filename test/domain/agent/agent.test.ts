@@ -1,0 +1,95 @@
+import * as assert from 'uvu/assert';
+import { decideAgent, evolveAgent, profileAt, type Agent, type AgentCommand } from '../../../domain/agent/agent.ts';
+import { agentEvents, profileSchema, type AgentEvent, type AgentProfile } from '../../../domain/agent/events.ts';
+import { refusalOf } from '../given.ts';
+import { suite } from '../../harness.ts';
+
+const test = suite('agent');
+
+const profile: AgentProfile = {
+  name: 'Ada',
+  instructions: 'Be brief.',
+  model: { provider: 'offline', name: 'offline', parameters: { seed: 7 } },
+};
+const register: AgentCommand = { kind: 'register', projectId: 'default', profile };
+const registered = after({ status: 'none' }, register);
+
+function after(state: Agent, ...commands: AgentCommand[]): Agent {
+  return commands.reduce((now, command) => {
+    const events = decideAgent(now, command);
+    for (const { type, data } of events) assert.equal(agentEvents[type].schema.parse(data), data);
+    return events.reduce<Agent>(evolveAgent, now);
+  }, state);
+}
+
+function refuses(state: Agent, command: AgentCommand, code: string, says: RegExp): void {
+  const refusal = refusalOf(() => decideAgent(state, command));
+  assert.is(refusal.code, code);
+  assert.match(refusal.message, says);
+}
+
+test('register is accepted once', () => {
+  assert.equal(decideAgent({ status: 'none' }, register), [
+    { type: 'AgentRegistered', data: { projectId: 'default', profile } },
+  ]);
+  assert.equal(registered, { status: 'registered', projectId: 'default', versions: [profile] });
+  refuses(registered, register, 'conflict', /exists already/);
+});
+
+test('revise makes a version of the profile with the changes; older versions stay', () => {
+  const changes = { instructions: 'Be long.' };
+  assert.equal(decideAgent(registered, { kind: 'revise', changes }), [
+    { type: 'AgentRevised', data: { version: 2, profile: { ...profile, ...changes } } },
+  ]);
+  const revised = after(registered, { kind: 'revise', changes }, { kind: 'revise', changes: { name: 'Grace' } });
+  assert.equal(profileAt(revised, 1), profile);
+  assert.equal(profileAt(revised, 2), { ...profile, ...changes });
+  assert.equal(profileAt(revised, 3), { ...profile, ...changes, name: 'Grace' });
+});
+
+test('revise is refused without changes, without an agent, after retirement, past 1000 versions', () => {
+  const changes = { name: 'Grace' };
+  refuses(registered, { kind: 'revise', changes: {} }, 'invalid', /nothing to change/);
+  refuses({ status: 'none' }, { kind: 'revise', changes }, 'not-found', /no such agent/);
+  refuses(after(registered, { kind: 'retire' }), { kind: 'revise', changes }, 'conflict', /retired/);
+  const full: Agent = {
+    status: 'registered',
+    projectId: 'default',
+    versions: Array.from({ length: 1000 }, () => profile),
+  };
+  refuses(full, { kind: 'revise', changes }, 'conflict', /at most 1000 versions/);
+});
+
+test('retire is accepted once, keeps the versions, and says why', () => {
+  assert.equal(decideAgent(registered, { kind: 'retire', reason: 'old' }), [
+    { type: 'AgentRetired', data: { reason: 'old' } },
+  ]);
+  const retired = after(registered, { kind: 'retire' });
+  assert.equal(retired, { status: 'retired', projectId: 'default', versions: [profile] });
+  refuses(retired, { kind: 'retire' }, 'conflict', /retired/);
+  refuses({ status: 'none' }, { kind: 'retire' }, 'not-found', /no such agent/);
+});
+
+test('a version that is not there is not found', () => {
+  for (const version of [0, 2, -1, 1.5, Number.NaN])
+    assert.is(refusalOf(() => profileAt(registered, version)).code, 'not-found');
+  assert.is(refusalOf(() => profileAt({ status: 'none' }, 1)).code, 'not-found');
+});
+
+test('the fold ignores events before the first one', () => {
+  const strays: AgentEvent[] = [
+    { type: 'AgentRevised', data: { version: 2, profile } },
+    { type: 'AgentRetired', data: {} },
+  ];
+  for (const event of strays) assert.equal(evolveAgent({ status: 'none' }, event), { status: 'none' });
+});
+
+test('profiles: names without structure, parameters in range', () => {
+  for (const name of ['', ' ', 'a\nb', '<b>', '@ada', 'a|b', '{a}', 'x'.repeat(65), '\ud800', 'a\u0000'])
+    assert.not.ok(profileSchema.safeParse({ ...profile, name }).success, JSON.stringify(name));
+  assert.ok(profileSchema.safeParse({ ...profile, name: 'Ada Lovelace 🫖' }).success);
+  for (const parameters of [{ num_predict: 0 }, { num_predict: -1 }, { temperature: '1' }, { top_p: 0 }, { seeds: 1 }])
+    assert.not.ok(profileSchema.safeParse({ ...profile, model: { ...profile.model, parameters } }).success);
+});
+
+test.run();
