@@ -5,7 +5,7 @@ import { personal, plainText } from './text.ts';
 export const MAX_TEXT = 100_000;
 
 export const partSchema = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('text'), text: personal(plainText(MAX_TEXT)) }),
+  z.strictObject({ type: z.literal('text'), text: personal(plainText(MAX_TEXT).min(1)) }),
 ]);
 export type Part = z.infer<typeof partSchema>;
 
@@ -18,6 +18,7 @@ export function textOf(content: readonly Part[]): string {
   return content.map((part) => part.text).join('\n');
 }
 
+/** A text as content of one part. */
 export function textContent(text: string): Content {
   return [{ type: 'text', text }];
 }

@@ -79,7 +79,7 @@ export interface Delta {
  */
 export interface Bus {
   wake(wakeUp: WakeUp): Promise<void>;
-  wakeUps(options: { signal: AbortSignal }): AsyncIterable<{ wakeUp: WakeUp; ack(): void }>;
+  wakeUps(options: { signal: AbortSignal }): AsyncIterable<{ wakeUp: WakeUp; ack: () => void }>;
   publish(delta: Delta): void;
   endTurn(turnId: string): void;
   deltas(wants: { project: string; discussionId?: string }, options: { signal: AbortSignal }): AsyncIterable<Delta>;

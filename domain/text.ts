@@ -20,9 +20,10 @@ export function lineOfText(max: number) {
     });
 }
 
-/** Marks a text as personal in its event's schema: it passes through the `Seal` port on its way into the log. */
+/** Schemas of texts that pass through the `Seal` port on their way into the log. */
 export const personalTexts = z.registry<Record<string, never>>();
 
+/** Marks a text as personal in its event's schema. */
 export function personal<S extends z.ZodType<string, string>>(schema: S): S {
   const marked = schema.clone();
   personalTexts.add(marked, {});
@@ -47,6 +48,3 @@ export function personalPaths(schema: z.ZodType, at: readonly string[] = []): st
     return (schema.options as z.ZodType[]).flatMap((option) => personalPaths(option, at));
   return [];
 }
-
-/** Stands in for schemas in prose: an id as a UUID. */
-export const idSchema = z.uuid();

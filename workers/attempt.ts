@@ -1,5 +1,6 @@
 import { estimateTokens } from '../domain/content.ts';
 import { ModelFailure, type GenerateRequest, type ModelEvent, type StopReason, type Usage } from '../domain/model.ts';
+import { createEchoFilter } from '../domain/prompt/echo.ts';
 import type { Bus, Clock, Delta, LanguageModel } from '../domain/ports.ts';
 
 /** How a model call ended. Tokens are counted either way. */
@@ -33,15 +34,20 @@ export async function callModel(deps: { bus: Bus; clock: Clock }, call: Call): P
   let text = '';
   let firstTokenMs: number | null = null;
   const elapsed = () => Math.round(deps.clock.monotonic() - started);
+  const filter = createEchoFilter();
+  const say = (piece: string) => {
+    if (piece !== '') deps.bus.publish({ ...call.of, offset: text.length, text: piece });
+    text += piece;
+    if (text.length > MAX_ANSWER) throw new ModelFailure('invalid_output', 'the answer grew too long and was stopped');
+  };
   try {
     for await (const event of call.model.generate(call.request, { signal: call.signal })) {
-      if (event.type === 'done') return answered(text, event, { firstTokenMs, totalMs: elapsed() });
+      if (event.type === 'done') {
+        say(filter.end());
+        return answered(text, event, { firstTokenMs, totalMs: elapsed() });
+      }
       firstTokenMs ??= elapsed();
-      const piece = storable(event.text);
-      if (piece !== '') deps.bus.publish({ ...call.of, offset: text.length, text: piece });
-      text += piece;
-      if (text.length > MAX_ANSWER)
-        throw new ModelFailure('invalid_output', 'the answer grew too long and was stopped');
+      say(filter.feed(storable(event.text)));
     }
     throw new ModelFailure('invalid_output', 'the answer ended without saying so');
   } catch (error) {
@@ -90,7 +96,7 @@ function estimated(request: GenerateRequest, text: string): Usage {
   return { inputTokens, outputTokens: estimateTokens(text), source: 'estimated' };
 }
 
-/** What Postgres and canonical JSON can hold: models may write NUL characters and halves of surrogate pairs. */
-function storable(text: string): string {
+/** What Postgres and canonical JSON can hold: models and vendors' messages may hold NUL characters and halves of surrogate pairs. */
+export function storable(text: string): string {
   return text.replaceAll('\u0000', '').toWellFormed();
 }

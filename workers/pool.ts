@@ -23,6 +23,9 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
   const running = new Map<string, Running>();
   const sources = { transcripts, profiles: createAgentProfiles(ctx.engine) };
   const tasks = new Set<Promise<void>>();
+  // From the wake-up on, not from the claim: a second task for a turn that is only being prepared would, when it finds
+  // the turn taken, end the lease and the deltas of the first one.
+  const busy = new Set<string>();
   let free: () => void = () => undefined;
   const work = async (wakeUp: WakeUp, ack: () => void) => {
     try {
@@ -36,6 +39,7 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
       ctx.log.error({ err: error, turnId: wakeUp.turnId }, 'a turn could not be run: the sweeper will try it again');
     } finally {
       ack();
+      busy.delete(wakeUp.turnId);
       running.delete(wakeUp.turnId);
       ctx.bus.endTurn(wakeUp.turnId);
       ctx.telemetry.set('turns_running', running.size);
@@ -44,11 +48,13 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
   const loop = async () => {
     for await (const { wakeUp, ack } of ctx.bus.wakeUps({ signal })) {
       const contended = tasks.size > 0 && tasks.size >= ctx.settings.concurrency - 1;
-      const chosen = contended ? await best(ctx, wakeUp) : wakeUp;
-      if (running.has(chosen.turnId)) {
+      const chosen = contended ? await best(ctx, wakeUp, busy) : wakeUp;
+      if (signal.aborted) return;
+      if (busy.has(chosen.turnId)) {
         ack();
         continue;
       }
+      busy.add(chosen.turnId);
       const task: Promise<void> = work(chosen, ack).finally(() => {
         tasks.delete(task);
         free();
@@ -58,7 +64,7 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
         await new Promise<void>((resolve) => (free = resolve));
     }
   };
-  void loop();
+  loop().catch((error: unknown) => ctx.log.error({ err: error }, 'no wake-ups come any more'));
   return {
     running,
     stop(turnId, reason) {
@@ -70,9 +76,13 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
   };
 }
 
-/** The turn to run instead, when another one waits that should go first; the named one then waits on. */
-async function best(ctx: WorkerContext, named: WakeUp): Promise<WakeUp> {
-  const [first] = await ctx.turns.waiting({ limit: 1, now: ctx.engine.clock.now() });
+/**
+ * The turn to run instead, when another one waits that should go first; the named one then waits on. A read model that is
+ * behind still lists turns that run here, and one that cannot be asked must not end the worker: the named one runs then.
+ */
+async function best(ctx: WorkerContext, named: WakeUp, busy: ReadonlySet<string>): Promise<WakeUp> {
+  const waiting = await ctx.turns.waiting({ limit: busy.size + 1, now: ctx.engine.clock.now() }).catch(() => []);
+  const first = waiting.find(({ turnId }) => !busy.has(turnId));
   if (first === undefined || first.turnId === named.turnId) return named;
   await ctx.bus.wake(named);
   return { kind: 'turn', project: first.project, discussionId: first.discussionId, turnId: first.turnId, revision: 0 };
@@ -80,5 +90,8 @@ async function best(ctx: WorkerContext, named: WakeUp): Promise<WakeUp> {
 
 function later(ctx: WorkerContext, wakeUp: WakeUp, end: TurnEnd, signal: AbortSignal): void {
   if (end.kind !== 'snooze') return;
-  void ctx.engine.clock.sleep(end.afterMs, signal).then(() => (signal.aborted ? undefined : ctx.bus.wake(wakeUp)));
+  ctx.engine.clock
+    .sleep(end.afterMs, signal)
+    .then(() => (signal.aborted ? undefined : ctx.bus.wake(wakeUp)))
+    .catch((error: unknown) => ctx.log.warn({ err: error }, 'a wake-up was lost: the sweeper finds its turn'));
 }

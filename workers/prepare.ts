@@ -1,6 +1,6 @@
 import type { AgentProfile } from '../domain/agent/events.ts';
 import type { ExistingDiscussion, OpenTurn } from '../domain/discussion/state.ts';
-import { ModelFailure, type ModelDescription } from '../domain/model.ts';
+import { ModelFailure, type ModelDescription, type Usage } from '../domain/model.ts';
 import type { LanguageModel } from '../domain/ports.ts';
 import type { PromptRecord } from '../domain/discussion/events.ts';
 import { planPrompt } from '../domain/prompt/plan.ts';
@@ -23,6 +23,9 @@ export interface Prepared {
 /** Broken up in participants' texts when the model could not be asked for its own. */
 const USUAL_CONTROL_TOKENS = ['<|im_start|>', '<|im_end|>', '<|endoftext|>', '[INST]', '[/INST]', '<s>', '</s>'];
 
+/** The model was not asked. */
+const NOTHING_USED: Usage = { inputTokens: 0, outputTokens: 0, source: 'reported' };
+
 /** Time to describe a model: it is asked before every claim, and answered from memory nearly always. */
 const DESCRIBE_MS = 10_000;
 
@@ -40,9 +43,10 @@ export async function prepareAttempt(
   const version = speaker.agentVersion;
   const profile = await from.profiles(speaker.agentId, version);
   const model = ctx.models.get(profile.model.provider) ?? null;
-  const { description, failure } = await describe(ctx, profile, model);
+  const { description, failure: silent } = await describe(ctx, profile, model);
   const contextText = await from.transcripts.contextText(discussionId);
-  const { basis, reserved } = planPrompt(state, { profile, version }, description, contextText);
+  const { basis, reserved, fits } = planPrompt(state, { profile, version }, description, contextText);
+  const failure = silent ?? (fits ? null : tooNarrow());
   const rendered = renderPrompt(
     {
       nonce: state.nonce,
@@ -57,6 +61,11 @@ export async function prepareAttempt(
     basis,
   );
   return { record: { ...basis, sha256: rendered.sha256 }, rendered, reserved, model, profile, failure };
+}
+
+function tooNarrow(): ModelFailure {
+  const detail = "topic and instructions do not fit into the model's context: shorten them or raise num_ctx";
+  return new ModelFailure('error', detail, { retryable: false, usage: NOTHING_USED });
 }
 
 async function describe(
@@ -77,7 +86,7 @@ async function describe(
   if (model === null) {
     const failure = new ModelFailure('error', `no provider ${provider} is set up here: see the settings`, {
       retryable: false,
-      usage: { inputTokens: 0, outputTokens: 0, source: 'reported' },
+      usage: NOTHING_USED,
     });
     return { description: guess, failure };
   }
@@ -90,10 +99,13 @@ async function describe(
       error instanceof ModelFailure
         ? error
         : new ModelFailure('error', 'the model could not be described', { cause: error });
-    const usage = { inputTokens: 0, outputTokens: 0, source: 'reported' as const };
     return {
       description: guess,
-      failure: new ModelFailure(known.reason, known.message, { retryable: known.retryable, usage, cause: error }),
+      failure: new ModelFailure(known.reason, known.message, {
+        retryable: known.retryable,
+        usage: NOTHING_USED,
+        cause: error,
+      }),
     };
   } finally {
     answered.abort();

@@ -18,14 +18,18 @@ export function attemptOf({ turnId, attempt, worker, incarnation }: Running): At
   return { turnId, attempt, worker, incarnation };
 }
 
-/** Brings a result into the log, however long the log is away; one that came too late is refused by the fence and dropped. */
+/**
+ * Brings a result into the log, however long the log is away.
+ * @returns false for one that came too late: the fence refused it.
+ * @throws Refusal when the log will never take it; its turn is then taken over like that of a dead worker.
+ */
 export async function settle(
   ctx: WorkerContext,
   running: Running,
   what: string,
   turn: OpenTurn,
   append: (asked: ReturnType<typeof askedBy>) => Promise<unknown>,
-): Promise<void> {
+): Promise<boolean> {
   const asked = askedBy(
     ctx,
     uuidv5(`${what}:${running.attempt}:${running.worker}:${running.incarnation}`, running.turnId),
@@ -34,7 +38,7 @@ export async function settle(
   for (let pauseMs = 200; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
     try {
       await append(asked);
-      return;
+      return true;
     } catch (error) {
       if (error instanceof Refusal && error.code === 'conflict' && !error.retryable) {
         ctx.telemetry.count('turn_fenced_total');
@@ -42,9 +46,10 @@ export async function settle(
           { turnId: running.turnId, attempt: running.attempt },
           `a late result was refused: ${error.message}`,
         );
-        return;
+        return false;
       }
-      if (ctx.stopping.aborted) throw error;
+      // Tried for ever with its lease renewed, such a turn would never end.
+      if (ctx.stopping.aborted || (error instanceof Refusal && !error.retryable)) throw error;
       ctx.log.warn({ turnId: running.turnId, err: error }, 'the log did not take a result: trying again');
       await ctx.engine.clock.sleep(pauseMs, ctx.stopping);
     }

@@ -10,7 +10,7 @@ import type { Discussion, ExistingDiscussion, OpenTurn } from '../domain/discuss
 import { ModelFailure } from '../domain/model.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { AgentProfiles } from './agentProfiles.ts';
-import { callModel, type AttemptResult } from './attempt.ts';
+import { callModel, storable, type AttemptResult } from './attempt.ts';
 import { prepareAttempt, type Prepared } from './prepare.ts';
 import { attemptOf, settle, type Running } from './settle.ts';
 import type { Transcripts } from './transcripts.ts';
@@ -61,7 +61,9 @@ async function claimOpenTurn(
   const { discussionId, turnId } = wake;
   const stream = `discussion-${discussionId}`;
   let loaded = await load(ctx.engine, discussions, stream);
-  if (loaded.revision < wake.revision) loaded = await refresh(ctx.engine, discussions, stream);
+  // What is cached may be behind another process's writes, and a sweeper's wake-up names no revision to compare with.
+  if (loaded.revision < wake.revision || !('turnId' in claimable(loaded, turnId, ctx.engine.clock.now())))
+    loaded = await refresh(ctx.engine, discussions, stream);
   for (let races = 0; races < MAX_CLAIM_RACES; races += 1) {
     const turn = claimable(loaded, turnId, ctx.engine.clock.now());
     if (!('turnId' in turn)) return turn;
@@ -159,8 +161,31 @@ async function complete(
     finishReason,
     timing: { firstTokenMs, totalMs },
   };
-  await settle(ctx, running, 'complete', turn, (asked) => completeTurn(ctx.engine, running.discussionId, body, asked));
+  const taken = await settle(ctx, running, 'complete', turn, (asked) =>
+    completeTurn(ctx.engine, running.discussionId, body, asked),
+  );
+  if (!taken && (await isUnsettled(ctx, running))) {
+    // The turn was ended from outside while the answer came in: what it cost is known and counts all the same.
+    const late = {
+      ...attemptOf(running),
+      reason: 'cancelled' as const,
+      detail: 'the turn had ended before the answer came',
+      partial: text,
+      usage,
+      retryable: false,
+      retryAfterMs: 0,
+      halveWindow: false,
+    };
+    await settle(ctx, running, 'abandon', turn, (asked) => abandonTurn(ctx.engine, running.discussionId, late, asked));
+  }
   return { kind: 'done' };
+}
+
+async function isUnsettled(ctx: WorkerContext, { discussionId, turnId, attempt }: Running): Promise<boolean> {
+  const { state } = await refresh(ctx.engine, discussions, `discussion-${discussionId}`);
+  return (
+    state.status !== 'none' && state.unsettled.some((each) => each.turnId === turnId && each.attempt === attempt)
+  );
 }
 
 async function abandon(
@@ -181,7 +206,7 @@ async function abandon(
   const body = {
     ...attemptOf(running),
     reason: released ? ('lease_lost' as const) : failure.reason,
-    detail: released ? 'its worker was stopped' : failure.message.slice(0, 2000),
+    detail: released ? 'its worker was stopped' : storable(failure.message.slice(0, 2000)),
     ...(text === '' ? {} : { partial: text }),
     usage,
     retryable: released || failure.retryable,

@@ -1,8 +1,8 @@
 import { Refusal } from '../refusal.ts';
 import type { Content } from '../content.ts';
-import type { DiscussionCommand } from './commands.ts';
+import type { DiscussionCommand, Newcomer } from './commands.ts';
 import { consequences } from './consequences.ts';
-import type { DiscussionEvent, Participant } from './events.ts';
+import type { DiscussionEvent } from './events.ts';
 import { deadlinePassed, stopPhraseEnd } from './limits.ts';
 import { present, type Discussion, type ExistingDiscussion } from './state.ts';
 import { decideTurn } from './turns.ts';
@@ -94,20 +94,22 @@ function open(command: Extract<DiscussionCommand, { kind: 'open' }>, ctx: Decidi
   return events;
 }
 
-function join(
-  state: ExistingDiscussion,
-  newcomer: Omit<Participant, 'participantId'>,
-  ctx: Deciding,
-): DiscussionEvent[] {
+function join(state: ExistingDiscussion, newcomer: Newcomer, ctx: Deciding): DiscussionEvent[] {
   if (state.participants.length >= MAX_PARTICIPANTS)
     throw new Refusal('conflict', `at most ${MAX_PARTICIPANTS} participants can join`);
   if (newcomer.kind === 'person' && present(state).some((each) => each.userId === newcomer.userId))
     throw new Refusal('conflict', 'this person takes part already');
+  // Whoever comes back has the name they had; anybody else of that name gets a number.
+  const others = state.participants.filter((each) => !(each.left && sameIdentity(each, newcomer)));
   const name = uniqueName(
     newcomer.name,
-    state.participants.map((each) => each.name),
+    others.map((each) => each.name),
   );
   return [{ type: 'ParticipantJoined', data: { ...newcomer, name, participantId: ctx.newId('participant:0') } }];
+}
+
+function sameIdentity(one: Newcomer, other: Newcomer): boolean {
+  return one.userId === undefined ? one.agentId === other.agentId : one.userId === other.userId;
 }
 
 /** @name must mean one participant: a second Ada joins as "Ada 2". */

@@ -11,8 +11,8 @@ export const policySchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('weighted-random'),
     seed: z.int().min(0).max(4_294_967_295).default(1),
-    /** participantId → weight; who is not named weighs 1. */
-    weights: z.record(id, z.number().min(0).max(1000)).default({}),
+    /** participantId, agentId, userId or name → weight; who is not named weighs 1. */
+    weights: z.record(lineOfText(200), z.number().min(0).max(1000)).default({}),
   }),
   z.strictObject({ kind: z.literal('addressed') }),
   z.strictObject({ kind: z.literal('manual') }),
@@ -76,6 +76,8 @@ export const promptRecordSchema = z.strictObject({
   window: z.strictObject({ from: z.int().min(0), to: z.int().min(0) }).nullable(),
   /** The context's characters that fitted, as [from, to) ranges. */
   context: z.array(z.tuple([z.int(), z.int()])),
+  /** A message longer than this was shown cut, in UTF-16 units. */
+  messageChars: z.int().min(1),
   agentVersion: z.int().min(1),
   model: z.strictObject({ provider: z.enum(providers), name: z.string(), digest: z.string().nullable() }),
   parameters: parametersSchema,
@@ -166,7 +168,7 @@ export const discussionEvents = {
       turnId,
       attempt,
       reason: z.enum(stopReasons),
-      detail: z.string().max(2000),
+      detail: plainText(2000),
       partial: text.optional(),
       usage: usageSchema,
       /** The next attempt is due this long after this event; null when there will be none. */
@@ -181,7 +183,7 @@ export const discussionEvents = {
       turnId,
       attempts: z.int().min(0),
       reason: z.enum(stopReasons),
-      detail: z.string().max(2000),
+      detail: plainText(2000),
     }),
   },
   TurnSkipped: { version: 1, schema: z.strictObject({ turnId, reason: z.enum(['deadline', 'left']) }) },
@@ -196,7 +198,7 @@ export const discussionEvents = {
   DiscussionResumed: { version: 1, schema: z.strictObject({}) },
   DiscussionConcluded: {
     version: 1,
-    schema: z.strictObject({ reason: z.enum(endReasons), detail: plainText(500).optional() }),
+    schema: z.strictObject({ reason: z.enum(endReasons), detail: personal(plainText(500)).optional() }),
   },
   PolicySwitched: { version: 1, schema: z.strictObject({ policy: policySchema }) },
   LimitsChanged: { version: 1, schema: z.strictObject({ limits: limitsSchema }) },

@@ -75,7 +75,7 @@ function drawn(
   candidates: readonly Speaker[],
   number: number,
 ): Choice {
-  const given = (each: Speaker) => policy.weights[each.participantId] ?? 1;
+  const given = (each: Speaker) => weightOf(policy.weights, each);
   const total = candidates.reduce((sum, each) => sum + given(each), 0);
   const weight = total > 0 ? given : () => 1;
   let rest = fraction(`${policy.seed}:${number}`) * (total > 0 ? total : candidates.length);
@@ -89,6 +89,14 @@ function drawn(
   }
   if (chosen === undefined) throw new RangeError('nobody is present');
   return choice(policy, candidates, chosen, `drawn with seed ${policy.seed} for turn ${number}`, weight);
+}
+
+function weightOf(
+  weights: Readonly<Record<string, number>>,
+  { participantId, agentId, userId, name }: Speaker,
+): number {
+  const named = [participantId, agentId, userId, name].find((key) => key !== undefined && Object.hasOwn(weights, key));
+  return named === undefined ? 1 : (weights[named] ?? 1);
 }
 
 /** A number in [0, 1) that depends on the text only. */

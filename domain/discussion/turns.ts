@@ -108,11 +108,15 @@ function claim(
       { type: 'TurnCancelled', data: { turnId: turn.turnId, reason: 'concluded' } },
       { type: 'DiscussionConcluded', data: { reason: 'deadline' } },
     ];
-  if (state.tokensUsed + reservedTokens(state) + command.reserved > state.limits.maxTokens)
+  if (state.tokensUsed + reservedTokens(state) + command.reserved > state.limits.maxTokens) {
+    // What cancelled attempts have set aside may come back once they are settled: nothing ends because of it.
+    if (state.unsettled.length > 0)
+      throw new Refusal('conflict', 'the budget is held by attempts that are being settled', { retryable: true });
     return [
       { type: 'TurnCancelled', data: { turnId: turn.turnId, reason: 'budget_exhausted' } },
       { type: 'DiscussionConcluded', data: { reason: 'max-tokens' } },
     ];
+  }
   const { kind: _kind, ...data } = command;
   return [{ type: 'TurnClaimed', data }];
 }

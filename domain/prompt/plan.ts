@@ -21,6 +21,8 @@ export interface PromptPlan {
   readonly basis: PromptBasis;
   /** Most tokens that the attempt can cost, prompt and answer. */
   readonly reserved: number;
+  /** Whether topic and instructions leave room for anything else: when not, no attempt can succeed. */
+  readonly fits: boolean;
 }
 
 /**
@@ -54,20 +56,24 @@ export function planPrompt(
   const usable = Math.max(0, Math.floor(((contextTokens - outputTokens) * USABLE_SHARE - fixed) / divisor));
   const context = excerpt(contextText ?? '', discussion.topic, Math.floor(usable * 0.45) * 4);
   const documentTokens = context.reduce((sum, [from, to]) => sum + PART_FRAME_TOKENS + Math.ceil((to - from) / 4), 0);
-  const window = windowOf(discussion.marks, Math.max(64, usable - documentTokens));
+  const windowBudget = Math.max(64, usable - documentTokens);
+  const window = windowOf(discussion.marks, windowBudget);
+  const messageChars = Math.floor(windowBudget / 2) * 4;
   const { name, digest } = model;
   return {
     basis: {
       renderer: RENDERER,
       window,
       context,
+      messageChars,
       agentVersion: agent.version,
       model: { provider: agent.profile.model.provider, name, digest },
       parameters,
       controlTokens: [...model.controlTokens],
       retrieved: [],
     },
-    reserved: fixed + documentTokens + windowTokens(discussion, window) + outputTokens,
+    reserved: fixed + documentTokens + Math.min(windowBudget, windowTokens(discussion, window)) + outputTokens,
+    fits: fixed <= (contextTokens - outputTokens) * USABLE_SHARE,
   };
 }
 

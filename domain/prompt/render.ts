@@ -68,7 +68,7 @@ function r1(material: PromptMaterial, basis: PromptBasis): PromptMessage[] {
   ].join('\n\n');
   const said = material.transcript.map(({ author, text }): PromptMessage => ({
     role: 'user',
-    content: framed('message', author, text),
+    content: framed('message', author, shortened(text, basis.messageChars)),
   }));
   const own = [
     framed('you', speaker.name, speaker.instructions),
@@ -76,6 +76,11 @@ function r1(material: PromptMaterial, basis: PromptBasis): PromptMessage[] {
       'Add something new, answer what was said last, do not repeat frames or names of roles.',
   ].join('\n');
   return [{ role: 'system', content: head }, ...said, { role: 'user', content: own }];
+}
+
+function shortened(text: string, chars: number): string {
+  if (text.length <= chars) return text;
+  return `${text.slice(0, chars).toWellFormed()}\n[${text.length - chars} more characters]`;
 }
 
 function documentParts(

@@ -126,6 +126,7 @@ test('which paths are personal', () => {
     MessagePosted: ['content.*.text'],
     TurnCompleted: ['content.*.text'],
     TurnAttemptAbandoned: ['partial'],
+    DiscussionConcluded: ['detail'],
   });
 });
 

@@ -195,6 +195,7 @@ export const promptRecord: PromptRecord = {
   sha256: '0'.repeat(64),
   window: null,
   context: [],
+  messageChars: 20_000,
   agentVersion: 1,
   model: { provider: 'offline', name: 'offline', digest: null },
   parameters: {},

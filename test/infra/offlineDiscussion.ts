@@ -45,6 +45,7 @@ export function requestFor(setting: Setting): GenerateRequest {
       renderer: 'r1',
       window: null,
       context: document ? [[0, document.length]] : [],
+      messageChars: 20_000,
       agentVersion: 1,
       model: { provider: 'offline', name: 'offline', digest: 'offline-1' },
       parameters,

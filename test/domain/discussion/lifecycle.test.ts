@@ -76,6 +76,7 @@ test('names are unique, whatever case, also of those who left, and never cut wit
     ['Ada', 'ADA 2', 'Ada 2 2'],
   );
   const gone = at.when({ kind: 'leave', participantId: at.id('Ada') });
+  assert.is(gone.when({ kind: 'join', participant: agent('Ada') }).data('ParticipantJoined').name, 'Ada');
   assert.is(gone.when({ kind: 'join', participant: agent('ada') }).data('ParticipantJoined').name, 'ada 3');
   const long = `${'x'.repeat(57)}🫖🫖🫖`;
   const twice = given({ participants: [agent(long), agent(long)] });

@@ -42,10 +42,13 @@ test('claim: what is set aside counts, also for attempts not settled yet; beyond
   const next = held.when({ kind: 'cancelTurn', turnId: at.turn().turnId }).gives('TurnCancelled', 'TurnRequested');
   const exact = next.when(claim(next, { reserved: 500 })).gives('TurnClaimed');
   assert.is(reservedTokens(exact.existing()), 1000);
-  const over = next.when(claim(next, { reserved: 501 })).gives('TurnCancelled', 'DiscussionConcluded');
+  next.refuses(claim(next, { reserved: 501 }), 'conflict', /being settled/);
+  const settled = next.when(abandon(held));
+  const left = 1000 - settled.existing().tokensUsed;
+  const over = settled.when(claim(settled, { reserved: left + 1 })).gives('TurnCancelled', 'DiscussionConcluded');
   assert.is(over.data('TurnCancelled').reason, 'budget_exhausted');
   assert.is(over.data('DiscussionConcluded').reason, 'max-tokens');
-  assert.is(over.when(abandon(held)).existing().unsettled.length, 0);
+  assert.is(settled.existing().unsettled.length, 0);
 });
 
 test('complete: the message, the tokens and the next turn in one batch; repeated it is refused', () => {

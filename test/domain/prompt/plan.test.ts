@@ -60,6 +60,7 @@ test('records what it used', () => {
     renderer: 'r1',
     window: null,
     context: [],
+    messageChars: 4880,
     agentVersion: 3,
     model: { provider: 'ollama', name: 'smollm2:135m', digest: 'sha256:abc' },
     parameters: { temperature: 0.5, num_ctx: 4096, num_predict: 400 },

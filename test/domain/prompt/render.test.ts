@@ -13,6 +13,7 @@ const basis: PromptBasis = {
     [0, 12],
     [14, 27],
   ],
+  messageChars: 20_000,
   agentVersion: 1,
   model: { provider: 'ollama', name: 'smollm2:135m', digest: 'sha256:abc' },
   parameters: { num_ctx: 4096, num_predict: 400, seed: 7 },
