@@ -22,7 +22,7 @@ export const settingsSchema = z.object({
   WEAVIATE_URL: z.string().optional().describe('not supported yet'),
   OLLAMA_URL: url.default('http://127.0.0.1:11434').describe('an Ollama server'),
   OLLAMA_NUM_CTX: whole(256, 1_048_576).default(4096).describe('context in tokens for agents that do not set num_ctx'),
-  OLLAMA_CONCURRENCY: whole(1, 64).default(2).describe('calls to Ollama at once; more wait here'),
+  OLLAMA_CONCURRENCY: whole(1, 64).default(1).describe('calls to Ollama at once; more wait here'),
   OPENAI_API_KEY: z.string().min(1).optional().describe('found and reported; its models are not supported yet'),
   ANTHROPIC_API_KEY: z.string().min(1).optional().describe('found and reported; its models are not supported yet'),
   OFFLINE_TOKENS_PER_SECOND: z.coerce

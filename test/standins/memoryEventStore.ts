@@ -65,17 +65,7 @@ export function createMemoryEventStore(options: { gap?: bigint; codec?: Codec } 
       }
       return put(stream, decoded);
     },
-    async *read(stream, { from, backwards = false, limit = Infinity } = {}) {
-      const there = streams.get(stream) ?? [];
-      const step = backwards ? -1 : 1;
-      let at = from ?? (backwards ? there.length - 1 : 0);
-      if (backwards) at = Math.min(at, there.length - 1);
-      for (let left = limit; left > 0; left -= 1, at += step) {
-        const event = there[at];
-        if (event === undefined) return;
-        yield event;
-      }
-    },
+    read: (stream, range) => readStream(streams.get(stream) ?? [], range ?? {}),
     async *readAll(after, { limit = Infinity } = {}) {
       let index = indexAfter(after, gap);
       for (let left = limit; left > 0; left -= 1, index += 1) {
@@ -89,6 +79,19 @@ export function createMemoryEventStore(options: { gap?: bigint; codec?: Codec } 
     head: async () => BigInt(log.length) * gap,
     lineage: async () => LINEAGE,
   };
+}
+
+async function* readStream(
+  there: readonly RecordedEvent[],
+  { from, backwards = false, limit = Infinity }: { from?: number; backwards?: boolean; limit?: number },
+): AsyncIterable<RecordedEvent> {
+  const end = there.length - 1;
+  let at = backwards ? Math.min(from ?? end, end) : (from ?? 0);
+  for (let left = limit; left > 0; left -= 1, at += backwards ? -1 : 1) {
+    const event = there[at];
+    if (event === undefined) return;
+    yield event;
+  }
 }
 
 /** The batch with its ids in lower case, in which they are compared. */
