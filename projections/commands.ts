@@ -26,6 +26,9 @@ export const commandsTable: Table<CommandRow> = {
     bodySha256: 'text',
   },
   key: 'commandId',
+  // Always their command's first event, and its id follows from their own stream or request: without this each turn would
+  // cost two reads, and a rebuild one key looked up for every event.
+  creates: ['DiscussionOpened', 'AgentRegistered', 'TurnClaimed', 'TurnCompleted'],
   keysOf: (event) => [event.metadata.commandId],
   evolve(row, event) {
     const { commandId, project } = event.metadata;

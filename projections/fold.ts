@@ -15,10 +15,18 @@ export function knownEvent(event: RecordedEvent): LogEvent | null {
   return eventDefinition(event.type) === undefined ? null : (event as LogEvent);
 }
 
+export interface Need {
+  readonly table: Table;
+  readonly key: string;
+  /** The event makes this row: there is nothing to load. */
+  readonly made?: boolean;
+}
+
 /** Rows that must be at hand before the event can be applied. */
-export function* rowsNeeded(projection: Projection, event: LogEvent): Generator<{ table: Table; key: string }> {
+export function* rowsNeeded(projection: Projection, event: LogEvent): Generator<Need> {
   for (const table of projection.tables) {
-    if (!table.creates?.includes(event.type)) for (const key of table.keysOf(event)) yield { table, key };
+    const made = table.creates?.includes(event.type) ?? false;
+    for (const key of table.keysOf(event)) yield { table, key, made };
     if (table.readsOf) yield* table.readsOf(event);
   }
 }

@@ -68,10 +68,10 @@ async function loadRows(
   for (const event of events) {
     if (member.parked.has(event.stream) || options.poison?.eventId === event.id) continue;
     try {
-      for (const { table, key } of rowsNeeded(member.projection, event)) {
+      for (const { table, key, made } of rowsNeeded(member.projection, event)) {
         const at = rows.get(table.name);
         if (at === undefined || at.has(key)) continue;
-        const row = options.before?.rows.get(table.name)?.get(key) ?? options.cache.get(table.name, key);
+        const row = made ? null : atHand(table.name, key, options);
         if (row !== undefined) at.set(key, row);
         else missing.set(table, (missing.get(table) ?? new Set()).add(key));
       }
@@ -84,6 +84,11 @@ async function loadRows(
     for (let i = 0; i < wanted.length; i += MAX_KEYS)
       await loadKeys(options.knex, table, member.checkpoint.version, wanted.slice(i, i + MAX_KEYS), rows);
   }
+}
+
+function atHand(table: string, key: string, { before, cache }: FoldOptions): Row | null | undefined {
+  const row = before?.rows.get(table)?.get(key);
+  return row === undefined ? cache.get(table, key) : row;
 }
 
 async function loadKeys(knex: Knex, table: Table, version: number, keys: string[], rows: Working): Promise<void> {

@@ -41,6 +41,7 @@ const authorsTable: Table<AuthorRow> = {
   name: 'messages_authors',
   columns: { key: 'text', kind: 'text', participantId: 'text', agentId: 'text', userId: 'text', name: 'text' },
   key: 'key',
+  creates: ['ParticipantJoined'],
   keysOf: (event) => (event.type === 'ParticipantJoined' ? [authorKey(event, event.data.participantId)] : []),
   evolve(row, event, key) {
     if (event.type !== 'ParticipantJoined') return row;

@@ -10,7 +10,7 @@ import type { Projection } from './projection.ts';
 import { createTrack, type Track } from './track.ts';
 
 /** Bounds of one batch: beyond a few thousand events the statement gets no faster per event, only longer. */
-const BATCH = { maxEvents: 2_000, maxChars: 8_000_000 };
+const BATCH = { maxEvents: 5_000, maxChars: 8_000_000 };
 
 /** How often a runner without work looks whether its checkpoints still stand where it left them. */
 const IDLE_CHECK_MS = 5_000;
@@ -175,7 +175,8 @@ async function filledInTime({ options, buffer }: Run): Promise<boolean> {
   const over = new AbortController();
   const late = options.clock.sleep(IDLE_CHECK_MS, over.signal).then(() => false);
   const inTime = await Promise.race([buffer.filled().then(() => true), late]);
-  over.abort();
+  // With a reason of its own: else an error with its stack is made for every batch.
+  over.abort('in time');
   // Ends the waiting that is left over; days without work would pile it up.
   if (!inTime) buffer.knock();
   return inTime;
