@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { register } from 'tsx/esm/api';
+import { loadCli } from './load.mjs';
 
-register();
-const { main } = await import('./cli.ts');
+process.setSourceMapsEnabled(true);
+const { main } = await loadCli();
 await main(process.argv);

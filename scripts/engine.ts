@@ -44,6 +44,8 @@ export interface RunningEngine {
 export interface EngineOptions {
   readonly models?: Models;
   readonly workers?: Partial<WorkerSettings>;
+  /** Opened already, to save time at the start. */
+  readonly storage?: Promise<Storage>;
 }
 
 /** How long a start waits for the read models before old claims are looked for in them. */
@@ -56,7 +58,7 @@ export async function startEngine(
   telemetry: Telemetry,
   options: EngineOptions = {},
 ): Promise<RunningEngine> {
-  const storage = await openStorage(settings, log);
+  const storage = await (options.storage ?? openStorage(settings, log));
   const { knex, pool } = storage.database;
   const { store } = storage;
   const models = options.models ?? openModels(settings);

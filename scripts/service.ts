@@ -13,7 +13,7 @@ import type { Settings } from '../infra/config.ts';
 import { createPrometheus } from '../infra/prometheus.ts';
 import { systemClock, systemIds } from '../infra/system.ts';
 import { loadEmbeddedCredentials, loadTokens } from '../infra/tokens.ts';
-import { startEngine, type RunningEngine } from './engine.ts';
+import { startEngine, type EngineOptions, type RunningEngine } from './engine.ts';
 import { healthOf } from './health.ts';
 
 export interface Service {
@@ -30,10 +30,10 @@ export interface Service {
 export async function startService(
   settings: Settings,
   logger: Logger,
-  options: { nextFreePort: boolean },
+  options: { nextFreePort: boolean } & EngineOptions,
 ): Promise<Service> {
   const { registry, telemetry } = createPrometheus();
-  const running = await startEngine(settings, logger, telemetry);
+  const running = await startEngine(settings, logger, telemetry, options);
   try {
     const { engine, bus, models, reads } = running;
     const feed = await startFeed(engine, bus, logger);

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { readSettings } from '../infra/config.ts';
 import { createLogger } from '../infra/logging.ts';
 import { box } from './box.ts';
-import { holdDemoDiscussion } from './demoDiscussion.ts';
-import { startService, type Service } from './service.ts';
+import type { Service } from './service.ts';
+import { openStorage } from './storage.ts';
 
 /** A drain has this long; then the process ends all the same. */
 const STOP_MS = 25_000;
@@ -20,12 +20,17 @@ export async function start(options: { demo: boolean; port?: number; data?: stri
   const settings = readSettings(overrides);
   const logger = createLogger(settings.LOG_LEVEL);
   const stopped = whenAsked();
-  const service = await startService(settings, logger, { nextFreePort: true });
+  // The database opens in its own thread while the rest of the program is loaded here.
+  const storage = openStorage(settings, logger);
+  storage.catch(() => undefined);
+  const { startService } = await import('./service.ts');
+  const service = await startService(settings, logger, { nextFreePort: true, storage });
   const serviceFile = join(settings.COLLOQUY_DATA, 'service.json');
   await writeFile(serviceFile, `${JSON.stringify({ url: service.url, pid: process.pid })}\n`, { mode: 0o600 });
   if (settings.PORT !== 0 && service.port !== settings.PORT)
     console.error(`port ${settings.PORT} is busy: using ${service.port}`);
   console.error(box(await lines(service, Math.round(performance.now() - startedMs))));
+  const { holdDemoDiscussion } = await import('./demoDiscussion.ts');
   if (options.demo)
     await holdDemoDiscussion(service.running.engine).catch((error: unknown) =>
       logger.error({ err: error }, 'the demo discussion could not be opened'),
