@@ -47,6 +47,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('every setting, its value and where it comes from')
     .option('--json', 'as JSON')
     .action(async (options: { json?: boolean }) => (await import('./configPrint.ts')).configPrint(options));
+  // Whoever reads us may stop reading: `… | head` is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   try {
     await program.parseAsync(argv);
   } catch (error) {
