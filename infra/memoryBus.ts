@@ -4,6 +4,8 @@ import type { Bus, Delta, WakeUp } from '../domain/ports.ts';
 const MAX_WAKE_UPS = 10_000;
 /** Turns whose deltas are kept for late readers. */
 const MAX_TURNS = 2000;
+/** Deltas of a turn that are kept; no answer that is taken has more. */
+const MAX_DELTAS = 100_000;
 /** Deltas a reader may be behind before it loses the oldest. */
 const MAX_BEHIND = 5000;
 
@@ -31,13 +33,14 @@ export function createMemoryBus(): Bus {
       }
       return Promise.resolve();
     },
-    async *wakeUps({ signal }) {
-      while (!signal.aborted) {
-        const wakeUp = take(waiting) ?? (await nextOf(takers, signal));
-        if (wakeUp === null) return;
-        yield { wakeUp, ack: () => undefined };
-      }
-    },
+    wakeUps: ({ signal: given }) =>
+      leavable(given, async function* (signal) {
+        while (!signal.aborted) {
+          const wakeUp = take(waiting) ?? (await nextOf(takers, signal));
+          if (wakeUp === null) return;
+          yield { wakeUp, ack: () => undefined };
+        }
+      }),
     publish(delta) {
       remember(turns, delta);
       for (const reader of readers) {
@@ -48,22 +51,43 @@ export function createMemoryBus(): Bus {
       }
     },
     endTurn: (turnId) => void turns.delete(turnId),
-    async *deltas(wants, { signal }) {
-      const queue = [...turns.values()].flat().filter((delta) => matches(wants, delta));
-      const reader: Reader = { wants, queue, wake: () => undefined };
-      readers.add(reader);
-      const onAbort = () => reader.wake();
-      signal.addEventListener('abort', onAbort);
-      try {
-        while (!signal.aborted) {
-          const delta = queue.shift();
-          if (delta !== undefined) yield delta;
-          else await new Promise<void>((resolve) => (reader.wake = resolve));
+    deltas: (wants, { signal: given }) =>
+      leavable(given, async function* (signal) {
+        const queue = [...turns.values()].flat().filter((delta) => matches(wants, delta));
+        const reader: Reader = { wants, queue, wake: () => undefined };
+        readers.add(reader);
+        const onAbort = () => reader.wake();
+        signal.addEventListener('abort', onAbort);
+        try {
+          while (!signal.aborted) {
+            const delta = queue.shift();
+            if (delta !== undefined) yield delta;
+            else await new Promise<void>((resolve) => (reader.wake = resolve));
+          }
+        } finally {
+          signal.removeEventListener('abort', onAbort);
+          readers.delete(reader);
         }
-      } finally {
-        signal.removeEventListener('abort', onAbort);
-        readers.delete(reader);
-      }
+      }),
+  };
+}
+
+/**
+ * A generator whose `return` does not wait for the `next` under way: that one waits for news, and a wake-up that came
+ * first would go to somebody who has left.
+ */
+function leavable<T>(given: AbortSignal, generate: (signal: AbortSignal) => AsyncGenerator<T>): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const left = new AbortController();
+      const inner = generate(AbortSignal.any([given, left.signal]));
+      return {
+        next: () => inner.next(),
+        return() {
+          left.abort();
+          return inner.return(undefined);
+        },
+      };
     },
   };
 }
@@ -96,8 +120,11 @@ function nextOf(takers: ((wakeUp: WakeUp) => void)[], signal: AbortSignal): Prom
 /** A new attempt's deltas replace those of the one before. */
 function remember(turns: Map<string, Delta[]>, delta: Delta): void {
   const kept = turns.get(delta.turnId);
-  if (kept === undefined || kept[0]?.attempt !== delta.attempt) turns.set(delta.turnId, [delta]);
-  else kept.push(delta);
+  const attempt = kept?.[0]?.attempt ?? 0;
+  // What an attempt still writes that was taken over must not push out the one that took over.
+  if (delta.attempt < attempt) return;
+  if (kept === undefined || attempt < delta.attempt) turns.set(delta.turnId, [delta]);
+  else if (kept.length < MAX_DELTAS) kept.push(delta);
   if (turns.size > MAX_TURNS) turns.delete(firstKey(turns));
 }
 

@@ -35,7 +35,9 @@ export async function callModel(deps: { bus: Bus; clock: Clock }, call: Call): P
   let firstTokenMs: number | null = null;
   const elapsed = () => Math.round(deps.clock.monotonic() - started);
   const filter = createEchoFilter();
-  const say = (piece: string) => {
+  const say = (given: string) => {
+    // Cut here, because one piece alone may be larger than the log takes, and what cannot be recorded cannot end.
+    const piece = given.slice(0, MAX_ANSWER + 1 - text.length).toWellFormed();
     if (piece !== '') deps.bus.publish({ ...call.of, offset: text.length, text: piece });
     text += piece;
     if (text.length > MAX_ANSWER) throw new ModelFailure('invalid_output', 'the answer grew too long and was stopped');

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { WakeUp } from '../domain/ports.ts';
 import { createAgentProfiles } from './agentProfiles.ts';
 import type { Running } from './settle.ts';
@@ -15,6 +16,9 @@ export interface Pool {
   idle(): Promise<void>;
 }
 
+/** Turns kept in mind that ended here: far more than end while a read model catches up. */
+const MAX_ENDED = 1000;
+
 /**
  * Takes wake-ups while there is room, and runs a turn for each. A wake-up only says that there is work: when several wait,
  * the best waiting turn of the read model goes first and the named one is put back.
@@ -26,6 +30,8 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
   // From the wake-up on, not from the claim: a second task for a turn that is only being prepared would, when it finds
   // the turn taken, end the lease and the deltas of the first one.
   const busy = new Set<string>();
+  const ended = new LRUCache<string, true>({ max: MAX_ENDED });
+  const isTaken = (turnId: string) => busy.has(turnId) || ended.has(turnId);
   let free: () => void = () => undefined;
   const work = async (wakeUp: WakeUp, ack: () => void) => {
     try {
@@ -34,6 +40,7 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
         ctx.telemetry.set('turns_running', running.size);
         ack();
       });
+      if (end.kind === 'done') ended.set(wakeUp.turnId, true);
       later(ctx, wakeUp, end, signal);
     } catch (error) {
       ctx.log.error({ err: error, turnId: wakeUp.turnId }, 'a turn could not be run: the sweeper will try it again');
@@ -48,7 +55,7 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
   const loop = async () => {
     for await (const { wakeUp, ack } of ctx.bus.wakeUps({ signal })) {
       const contended = tasks.size > 0 && tasks.size >= ctx.settings.concurrency - 1;
-      const chosen = contended ? await best(ctx, wakeUp, busy) : wakeUp;
+      const chosen = contended ? await best(ctx, wakeUp, busy.size + 1, isTaken) : wakeUp;
       if (signal.aborted) return;
       if (busy.has(chosen.turnId)) {
         ack();
@@ -78,11 +85,16 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
 
 /**
  * The turn to run instead, when another one waits that should go first; the named one then waits on. A read model that is
- * behind still lists turns that run here, and one that cannot be asked must not end the worker: the named one runs then.
+ * behind still lists turns that run or have ended here, and one that cannot be asked must not end the worker: the named one runs then.
  */
-async function best(ctx: WorkerContext, named: WakeUp, busy: ReadonlySet<string>): Promise<WakeUp> {
-  const waiting = await ctx.turns.waiting({ limit: busy.size + 1, now: ctx.engine.clock.now() }).catch(() => []);
-  const first = waiting.find(({ turnId }) => !busy.has(turnId));
+async function best(
+  ctx: WorkerContext,
+  named: WakeUp,
+  limit: number,
+  isTaken: (turnId: string) => boolean,
+): Promise<WakeUp> {
+  const waiting = await ctx.turns.waiting({ limit, now: ctx.engine.clock.now() }).catch(() => []);
+  const first = waiting.find(({ turnId }) => !isTaken(turnId));
   if (first === undefined || first.turnId === named.turnId) return named;
   await ctx.bus.wake(named);
   return { kind: 'turn', project: first.project, discussionId: first.discussionId, turnId: first.turnId, revision: 0 };

@@ -92,7 +92,9 @@ async function describe(
   }
   const answered = new AbortController();
   try {
-    void ctx.engine.clock.sleep(DESCRIBE_MS, answered.signal).then(() => answered.abort());
+    void ctx.engine.clock.sleep(DESCRIBE_MS, answered.signal).then(() => {
+      if (!answered.signal.aborted) answered.abort();
+    });
     return { description: await model.describe(name, { signal: answered.signal }), failure: null };
   } catch (error) {
     const known =
@@ -108,6 +110,7 @@ async function describe(
       }),
     };
   } finally {
-    answered.abort();
+    // With a reason of its own: else an error with its stack is made for every turn.
+    answered.abort('answered');
   }
 }

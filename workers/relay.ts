@@ -20,7 +20,11 @@ export async function runRelay(
   for await (const slice of ctx.engine.store.subscribe(after, { signal }))
     for (const event of slice.events) {
       transcripts.observe(event);
-      if (event.stream.startsWith('discussion-')) await relay(ctx, pool, event as DiscussionEvent & RecordedEvent);
+      if (!event.stream.startsWith('discussion-')) continue;
+      // One event that could not be relayed must not end the relay: the sweeper finds what it would have woken.
+      await relay(ctx, pool, event as DiscussionEvent & RecordedEvent).catch((error: unknown) =>
+        ctx.log.warn({ err: error, stream: event.stream }, 'an event could not be relayed'),
+      );
     }
 }
 

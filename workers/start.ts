@@ -28,25 +28,36 @@ export async function startWorkers(ctx: WorkerContext, ready: () => Promise<unkn
   const loops = [
     runRelay(ctx, pool, transcripts, after, following.signal),
     keepLeases(ctx, pool, following.signal),
-    begin(ctx, ready, () => runSweeper(ctx, pool, pulling.signal)),
+    begin(ctx, ready, pulling.signal).then(() => runSweeper(ctx, pool, pulling.signal)),
   ];
   for (const loop of loops) loop.catch((error: unknown) => ctx.log.error({ err: error }, 'a worker loop ended'));
   return {
     async stop() {
       pulling.abort();
-      const drained = pool.idle();
-      await Promise.race([drained, ctx.engine.clock.sleep(ctx.settings.drainMs)]);
+      const waiting = new AbortController();
+      const drained = pool.idle().then(() => waiting.abort());
+      await Promise.race([drained, ctx.engine.clock.sleep(ctx.settings.drainMs, waiting.signal)]);
       for (const turnId of pool.running.keys()) pool.stop(turnId, 'released');
-      await Promise.race([drained, ctx.engine.clock.sleep(RELEASE_MS)]);
+      await Promise.race([drained, ctx.engine.clock.sleep(RELEASE_MS, waiting.signal)]);
       following.abort();
       await Promise.allSettled(loops);
     },
   };
 }
 
-async function begin(ctx: WorkerContext, ready: () => Promise<unknown>, sweeper: () => Promise<void>): Promise<void> {
-  await ready();
-  const ended = await endOwnOldClaims(ctx);
-  if (ended > 0) ctx.log.info({ ended }, 'attempts of this worker from before its start were ended');
-  await sweeper();
+/** Never rejects: without the sweeper nothing would ever be taken over. */
+async function begin(ctx: WorkerContext, ready: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
+  // A stop does not wait for read models that are far behind.
+  const stopped = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  while (!signal.aborted) {
+    try {
+      await Promise.race([ready(), stopped]);
+      const ended = signal.aborted ? 0 : await endOwnOldClaims(ctx);
+      if (ended > 0) ctx.log.info({ ended }, 'attempts of this worker from before its start were ended');
+      return;
+    } catch (error) {
+      ctx.log.warn({ err: error }, 'the attempts from before the start could not be ended: trying again');
+      await ctx.engine.clock.sleep(ctx.settings.sweepMs, signal);
+    }
+  }
 }

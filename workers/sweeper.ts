@@ -43,9 +43,9 @@ async function sweep(
     await ctx.bus.wake({ kind: 'turn', project, discussionId, turnId, revision: 0 });
   }
   for (const { discussionId, turnId } of await ctx.turns.overdue({ limit: MAX_FOUND, now }))
-    await unlessRefused(() => skipTurn(ctx.engine, discussionId, turnId, once(ctx, 'skip', turnId)));
+    await unlessRefused(ctx, () => skipTurn(ctx.engine, discussionId, turnId, once(ctx, 'skip', turnId)));
   for (const { id: discussionId } of await ctx.discussions.pastDeadline({ limit: MAX_FOUND, now }))
-    await unlessRefused(() => expireDiscussion(ctx.engine, discussionId, once(ctx, 'expire', discussionId)));
+    await unlessRefused(ctx, () => expireDiscussion(ctx.engine, discussionId, once(ctx, 'expire', discussionId)));
   return new Set(waiting.map(({ turnId }) => turnId));
 }
 
@@ -54,11 +54,14 @@ function once(ctx: WorkerContext, what: string, id: string): Asked {
   return askedBy(ctx, uuidv5(what, id), null);
 }
 
-/** A read model may be behind: what it found may be done already. */
-async function unlessRefused(command: () => Promise<unknown>): Promise<void> {
+/** A read model may be behind: what it found may be done already. One that is refused must not keep the others waiting. */
+async function unlessRefused(ctx: WorkerContext, command: () => Promise<unknown>): Promise<void> {
   try {
     await command();
   } catch (error) {
-    if (!(error instanceof Refusal) || error.code !== 'conflict') throw error;
+    if (!(error instanceof Refusal)) throw error;
+    if (error.code === 'conflict') return;
+    if (error.retryable) throw error;
+    ctx.log.warn({ err: error }, 'what the sweeper found could not be ended');
   }
 }

@@ -74,7 +74,9 @@ async function endAttempt(ctx: WorkerContext, claim: ClaimRow, detail: string): 
     halveWindow: false,
   };
   try {
-    const commandId = uuidv5(`abandon:${attempt}:${worker}:${incarnation}`, turnId);
+    // Not the id under which the worker itself would abandon: should it wake late, the log would take its other account of
+    // the same end for a repetition, and its cached state would differ from the log.
+    const commandId = uuidv5(`lost:${attempt}:${worker}:${incarnation}`, turnId);
     const outcome = await abandonTurn(ctx.engine, discussionId, body, askedBy(ctx, commandId, null));
     ctx.log.warn({ discussionId, turnId, attempt, worker }, `attempt taken over: ${detail}`);
     await ctx.leases.release([turnId]);
@@ -84,7 +86,7 @@ async function endAttempt(ctx: WorkerContext, claim: ClaimRow, detail: string): 
     return true;
   } catch (error) {
     // It has ended by itself meanwhile.
-    if (error instanceof Refusal && error.code === 'conflict') return false;
+    if (error instanceof Refusal && (error.code === 'conflict' || !error.retryable)) return false;
     throw error;
   }
 }

@@ -37,6 +37,8 @@ export interface Transcripts {
 }
 
 const MAX_DISCUSSIONS = 500;
+/** More than any window shows; the messages of a discussion whose turns run elsewhere would pile up for ever. */
+const MAX_SAID = 1000;
 
 /** @param store where what is not kept is read. */
 export function createTranscripts(store: EventStore): Transcripts {
@@ -56,20 +58,24 @@ export function createTranscripts(store: EventStore): Transcripts {
   return {
     observe(event) {
       const kept = event.stream.startsWith('discussion-') ? cache.get(streamId(event.stream)) : undefined;
-      if (kept !== undefined && kept.next === event.revision) take(kept, event);
+      if (kept?.next !== event.revision) return;
+      take(kept, event);
+      if (kept.said.length <= MAX_SAID) return;
+      kept.said.splice(0, MAX_SAID / 2);
+      kept.from = kept.said[0]?.revision ?? kept.next;
     },
     async contextText(discussionId) {
       const found = cache.get(discussionId);
-      return found === undefined ? (await keptSince(discussionId, 0)).contextText : found.contextText;
+      // From a revision that no message has: the window that follows says from where messages are needed.
+      return (found ?? (await keptSince(discussionId, Number.MAX_SAFE_INTEGER))).contextText;
     },
     async window(discussionId, state, window) {
       if (window === null) return [];
       const kept = await keptSince(discussionId, window.from);
       if (kept.next <= window.to)
-        for await (const event of store.read(`discussion-${discussionId}`, {
-          from: kept.next,
-          limit: window.to - kept.next + 1,
-        }))
+        // To the end of the stream, not of the window: what stands between them the relay has told already, and without it
+        // nothing that it tells later would follow, so that every turn would read again.
+        for await (const event of store.read(`discussion-${discussionId}`, { from: kept.next }))
           if (event.revision === kept.next) take(kept, event);
       while (kept.said[0] !== undefined && kept.said[0].revision < window.from) kept.said.shift();
       kept.from = window.from;

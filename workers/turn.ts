@@ -183,9 +183,7 @@ async function complete(
 
 async function isUnsettled(ctx: WorkerContext, { discussionId, turnId, attempt }: Running): Promise<boolean> {
   const { state } = await refresh(ctx.engine, discussions, `discussion-${discussionId}`);
-  return (
-    state.status !== 'none' && state.unsettled.some((each) => each.turnId === turnId && each.attempt === attempt)
-  );
+  return state.status !== 'none' && state.unsettled.some((each) => each.turnId === turnId && each.attempt === attempt);
 }
 
 async function abandon(

@@ -184,7 +184,11 @@ function deltas(test: Suite, bus: () => Bus): void {
       await until(() => fast.got.at(-1)?.offset === count);
       assert.is(fast.got.length, count + 1, 'a reader that keeps up loses nothing');
       const offsets: number[] = [];
-      while (offsets.at(-1) !== count) offsets.push((await slow.next()).value?.offset ?? -1);
+      while (offsets.at(-1) !== count) {
+        const next = await slow.next();
+        if (next.done === true) throw new Error('the deltas ended');
+        offsets.push(next.value.offset);
+      }
       assert.ok(offsets.length < count, `the slow one got ${offsets.length}`);
       assert.ok(offsets.every((offset, i) => i === 0 || offset > (offsets[i - 1] ?? 0)));
       stop.abort();
