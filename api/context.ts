@@ -101,8 +101,14 @@ export async function authorizeDiscussion(ctx: ApiContext, request: RequestConte
   await request.authorize({ project, kind: 'discussion', id });
 }
 
-/** Projects whose lists the actor may read: null for all. */
-export function visibleProjects(request: RequestContext): readonly string[] | null {
-  const projects = request.actor.grants.map((grant) => grant.project);
+/** Projects whose lists the actor may read: null for all. A grant whose role does not allow it counts for nothing. */
+export async function visibleProjects(
+  ctx: ApiContext,
+  { actor }: RequestContext,
+  kind: string,
+): Promise<readonly string[] | null> {
+  const projects = [];
+  for (const { project } of actor.grants)
+    if (await ctx.engine.authorizer.may(actor, 'read', { project, kind })) projects.push(project);
   return projects.includes('*') ? null : projects;
 }

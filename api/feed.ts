@@ -34,22 +34,39 @@ interface Room {
   endedTurn: string | null;
 }
 
+const RETRY_MS = 250;
+
 /** Starts following the log from its head. */
 export async function startFeed(engine: Engine, bus: Bus, log: Log): Promise<Feed> {
   const over = new AbortController();
   const rooms = new Map<string, Room>();
   const projects = new Set<{ project: string; listener: (event: RecordedEvent) => void }>();
-  const after = await engine.store.head();
+  const tell = async (event: RecordedEvent) => {
+    for (const { project, listener } of projects)
+      if (project === '*' || project === event.metadata.project) listener(event);
+    const room = event.stream.startsWith('discussion-') ? rooms.get(streamId(event.stream)) : undefined;
+    if (room !== undefined) await announce(engine, room, event);
+  };
+  let place = await engine.store.head();
   const follow = async () => {
-    for await (const { events } of engine.store.subscribe(after, { signal: over.signal }))
+    for await (const { events } of engine.store.subscribe(place, { signal: over.signal }))
       for (const event of events) {
-        for (const { project, listener } of projects)
-          if (project === '*' || project === event.metadata.project) listener(event);
-        const room = event.stream.startsWith('discussion-') ? rooms.get(streamId(event.stream)) : undefined;
-        if (room !== undefined) await announce(engine, room, event);
+        await tell(event);
+        place = event.position;
       }
   };
-  follow().catch((error: unknown) => log.error({ err: error }, 'the feed of the log ended'));
+  const keepFollowing = async () => {
+    for (let failed = true; failed && !over.signal.aborted;)
+      try {
+        await follow();
+        failed = false;
+      } catch (error) {
+        // A read that failed must not leave every viewer waiting for ever; what is told twice is sent once.
+        log.warn({ err: error }, 'the feed of the log had trouble: it goes on');
+        await engine.clock.sleep(RETRY_MS, over.signal);
+      }
+  };
+  void keepFollowing();
   return {
     watch({ id, project }, listener) {
       const room = rooms.get(id) ?? openRoom(rooms, bus, id, project);
@@ -91,8 +108,9 @@ function openRoom(rooms: Map<string, Room>, bus: Bus, id: string, project: strin
 function write(room: Room, { turnId, attempt, offset, text }: Delta): void {
   // The log may tell of a turn's end before the last deltas have come through.
   if (turnId === room.endedTurn) return;
-  if (room.writing?.turnId !== turnId || room.writing.attempt !== attempt) room.writing = { turnId, attempt, text: '' };
-  room.writing.text = room.writing.text.slice(0, offset) + text;
+  const before = room.writing?.turnId === turnId && room.writing.attempt === attempt ? room.writing.text : '';
+  // After a lost delta there is no text from the start to show to those who come now.
+  room.writing = offset > before.length ? null : { turnId, attempt, text: before.slice(0, offset) + text };
   const item = { kind: 'delta' as const, turnId, frame: sseFrame('delta', { turnId, attempt, offset, text }) };
   for (const listener of room.listeners) listener(item);
 }

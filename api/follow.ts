@@ -49,6 +49,8 @@ export async function followDiscussion(follow: Follow): Promise<void> {
       if (end !== null && at.sent >= end) break;
       // From here to the wait nothing is awaited: what is announced meanwhile is either seen here or comes live.
       if (at.seen > at.sent) continue;
+      // The client may have gone during the reads: nobody would wake us then.
+      if (connection.signal.aborted) break;
       at.live = true;
       const writing = feed.underWay(discussion.id);
       if (writing !== null) connection.send(writing);

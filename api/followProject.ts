@@ -35,6 +35,8 @@ export async function followProject(follow: FollowProject): Promise<void> {
       at.sent = await replay(follow, at.sent);
       if (first) connection.send(sseFrame('caught-up', { position: at.sent.toString() }));
       if (at.seen > at.sent) continue;
+      // The client may have gone during the reads: nobody would wake us then.
+      if (connection.signal.aborted) break;
       at.live = true;
       await new Promise<void>((resolve) => (at.wake = resolve));
       at.live = false;

@@ -1,12 +1,16 @@
 /** Pages of lists: `{data, nextCursor}` with an opaque cursor and a Link header (RFC 8288). */
 import { Refusal } from '../domain/refusal.ts';
+import { isPlace } from './queryValues.ts';
 import type { Answer, RequestContext } from './route.ts';
 
-/** The key that a cursor stands for. @throws Refusal `invalid` for a cursor that is not ours. */
-export function cursorKey(cursor: string | undefined): string | undefined {
+/** What a turn's number or a message's revision is stored as. */
+export const LAST_INTEGER = 2n ** 31n - 1n;
+
+/** The key that a cursor stands for, at most `last`. @throws Refusal `invalid` for a cursor that is not ours. */
+export function cursorKey(cursor: string | undefined, last?: bigint): string | undefined {
   if (cursor === undefined) return undefined;
   const key = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (/^\d{1,19}$/.test(key)) return key;
+  if (isPlace(key, last)) return key;
   throw new Refusal('invalid', 'this cursor is not one of ours', {
     issues: [{ pointer: 'query/cursor', code: 'malformed', detail: 'use nextCursor as it was answered' }],
   });

@@ -76,7 +76,7 @@ function metricsRoute(registry: Registry): Route {
     auth: 'bearer',
     action: 'read',
     rateLimited: false,
-    problems: [],
+    problems: ['not-found'],
     responses: {
       200: {
         description: 'All metrics of this process',

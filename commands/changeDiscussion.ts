@@ -13,7 +13,7 @@ export const changeDiscussionSchema = z.strictObject({
 });
 
 /** Switches the policy, changes limits, or both. */
-export function changeDiscussion(
+export async function changeDiscussion(
   engine: Engine,
   id: string,
   body: z.output<typeof changeDiscussionSchema>,

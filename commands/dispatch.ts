@@ -2,9 +2,10 @@
 import { v5 as uuidv5 } from 'uuid';
 import type { EventMetadata, NewEvent, RecordedEvent } from '../domain/envelope.ts';
 import { eventDefinition } from '../domain/events.ts';
-import { NO_STREAM, type Action, type Actor, type Appended, type EventStore } from '../domain/ports.ts';
-import { Refusal, UnknownOutcome, WrongExpectedRevision } from '../domain/refusal.ts';
+import { NO_STREAM, type Action, type Actor, type Appended } from '../domain/ports.ts';
+import { Refusal, WrongExpectedRevision } from '../domain/refusal.ts';
 import type { Aggregate } from './aggregate.ts';
+import { appendSurely, takenForARepetition } from './appendSurely.ts';
 import type { Engine } from './engine.ts';
 import { processedBefore, recordedOutcome } from './processed.ts';
 import { advance, keep, load, refresh, type Loaded } from './states.ts';
@@ -46,7 +47,6 @@ export interface Outcome<S, E> extends Appended {
 
 /** Conflicts after which the caller is told. */
 const MAX_CONFLICTS = 5;
-const MAX_UNKNOWN = 3;
 
 /**
  * parse (by the caller) → state → authorise on the stream's project → decide → append at the exact revision; decides
@@ -129,19 +129,23 @@ function checkRevision<S, E>(command: Dispatch<S, E>, asked: Asked, revision: nu
     throw new Refusal('conflict', 'the stream has moved', { actualRevision: revision, retryable: true });
 }
 
-/** Who may not see a thing is told that it is not there. */
-async function authorise<S, E>(
+/**
+ * Who may not see a thing is told that it is not there.
+ * @param project the stream's, undefined when there is no such stream. @throws Refusal `not-found`, `forbidden`.
+ */
+export async function authorise(
   engine: Engine,
   actor: Actor,
-  command: Dispatch<S, E>,
+  command: Pick<Dispatch<unknown, unknown>, 'id' | 'action' | 'createsIn'>,
   kind: string,
   project: string | undefined,
 ): Promise<void> {
-  const missing = new Refusal('not-found', `there is no such ${kind}`);
-  if (project === undefined) throw missing;
+  // Made only when it is thrown: an error with its stack costs more than all the rest of this.
+  const missing = () => new Refusal('not-found', `there is no such ${kind}`);
+  if (project === undefined) throw missing();
   const object = { project, kind, id: command.id };
   if (await engine.authorizer.may(actor, command.action, object)) return;
-  if (command.createsIn === undefined && !(await engine.authorizer.may(actor, 'read', object))) throw missing;
+  if (command.createsIn === undefined && !(await engine.authorizer.may(actor, 'read', object))) throw missing();
   throw new Refusal('forbidden', `your role in project ${project} does not allow this`);
 }
 
@@ -165,7 +169,7 @@ async function write<S, E extends { type: string; data: unknown }>(
   aggregate: Aggregate<S, E>,
   job: Write<S, E>,
 ): Promise<Outcome<S, E>> {
-  const { command, stream, loaded, decided } = job;
+  const { command, asked, stream, loaded, decided } = job;
   if (decided.length === 0)
     return {
       id: command.id,
@@ -177,6 +181,10 @@ async function write<S, E extends { type: string; data: unknown }>(
     };
   const events = newEvents(job);
   const appended = await appendSurely(engine.store, stream, events, loaded.revision);
+  if (asked.keyed && (await takenForARepetition(engine.store, stream, events, loaded.revision))) {
+    const before = await processedBefore(engine, stream, asked, appended.revision);
+    if (before !== null) return recordedOutcome(engine, aggregate, command.id, before, asked);
+  }
   const first = appended.position - BigInt(events.length - 1);
   const after = events.reduce(
     (at, event, i) => advance(aggregate, at, recorded(event, stream, loaded.revision + 1 + i, first + BigInt(i))),
@@ -216,25 +224,4 @@ function newEvents<S, E extends { type: string; data: unknown }>({
 
 function recorded(event: NewEvent, stream: string, revision: number, position: bigint): RecordedEvent {
   return { ...event, stream, revision, position };
-}
-
-/** An unknown outcome is asked again with the identical batch: the log answers with what happened the first time. */
-async function appendSurely(
-  store: EventStore,
-  stream: string,
-  events: readonly NewEvent[],
-  expected: number,
-): Promise<Appended> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await store.append(stream, events, expected);
-    } catch (error) {
-      if (!(error instanceof UnknownOutcome)) throw error;
-      if (tries >= MAX_UNKNOWN)
-        throw new Refusal('unavailable', 'the log did not answer: repeat the request with the same Idempotency-Key', {
-          retryAfterMs: 2000,
-          cause: error,
-        });
-    }
-  }
 }

@@ -1,10 +1,10 @@
 import { discussions } from './aggregate.ts';
-import type { Asked } from './dispatch.ts';
+import { authorise, type Asked } from './dispatch.ts';
 import { existing, onDiscussion, type DiscussionOutcome } from './discussionCommand.ts';
 import type { Engine } from './engine.ts';
 import { newcomer, type NewcomerBody } from './newcomer.ts';
+import { repeated } from './processed.ts';
 import { load } from './states.ts';
-import { Refusal } from '../domain/refusal.ts';
 
 /** Adds a participant; an agent is pinned at a version. */
 export async function joinDiscussion(
@@ -14,9 +14,11 @@ export async function joinDiscussion(
   asked: Asked,
 ): Promise<DiscussionOutcome> {
   const discussion = existing((await load(engine, discussions, `discussion-${id}`)).state);
-  const object = { project: discussion.projectId, kind: 'discussion', id };
-  if (!(await engine.authorizer.may(asked.actor, 'read', object)))
-    throw new Refusal('not-found', 'there is no such discussion');
+  // Before the agent is looked at: who may not write here learns nothing about it.
+  await authorise(engine, asked.actor, { id, action: 'write' }, discussions.kind, discussion.projectId);
+  // A repetition answers what was answered first, whatever has happened to the agent since.
+  const before = await repeated(engine, discussions, id, asked);
+  if (before !== null) return before;
   const costLimited = discussion.limits.maxCostUsd !== null;
   const participant = await newcomer(engine, body, discussion.projectId, { pointer: '', costLimited });
   return onDiscussion(engine, id, { kind: 'join', participant }, asked);

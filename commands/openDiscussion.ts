@@ -5,12 +5,12 @@ import { contextTextSchema, givenLimitsSchema, titleSchema, topicSchema } from '
 import { defaultLimits, policySchema } from '../domain/discussion/events.ts';
 import { projectIdSchema } from '../domain/project.ts';
 import { discussions } from './aggregate.ts';
-import { dispatch, type Asked } from './dispatch.ts';
+import { authorise, dispatch, type Asked } from './dispatch.ts';
 import type { DiscussionOutcome } from './discussionCommand.ts';
 import type { Engine } from './engine.ts';
 import { definedOnly } from './limits.ts';
 import { newcomer, newcomerSchema } from './newcomer.ts';
-import { processedBefore, recordedOutcome } from './processed.ts';
+import { repeated } from './processed.ts';
 
 export const openDiscussionSchema = z.strictObject({
   title: titleSchema,
@@ -36,8 +36,11 @@ export type OpenDiscussion = z.output<typeof openDiscussionSchema>;
 /** Opens a discussion and requests its first turn in the same batch. */
 export async function openDiscussion(engine: Engine, body: OpenDiscussion, asked: Asked): Promise<DiscussionOutcome> {
   const id = uuidv5('discussion', asked.commandId);
+  // Before the agents are looked at: who may not write here learns nothing about them.
+  const target = { id, action: 'write' as const, createsIn: body.projectId };
+  await authorise(engine, asked.actor, target, discussions.kind, body.projectId);
   // A repetition answers what was answered first, whatever has happened to its agents since.
-  const before = asked.keyed ? await repeated(engine, id, asked) : null;
+  const before = await repeated(engine, discussions, id, asked);
   if (before !== null) return before;
   const { context, participants, limits, projectId, ...rest } = body;
   const given = { ...defaultLimits, ...definedOnly(limits) };
@@ -58,12 +61,7 @@ export async function openDiscussion(engine: Engine, body: OpenDiscussion, asked
   return dispatch(
     engine,
     discussions,
-    { id, action: 'write', createsIn: projectId, decide: (state, ctx) => decideDiscussion(state, command, ctx) },
+    { ...target, decide: (state, ctx) => decideDiscussion(state, command, ctx) },
     asked,
   );
-}
-
-async function repeated(engine: Engine, id: string, asked: Asked): Promise<DiscussionOutcome | null> {
-  const before = await processedBefore(engine, `discussion-${id}`, asked, 0);
-  return before === null ? null : recordedOutcome(engine, discussions, id, before, asked);
 }

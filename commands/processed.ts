@@ -65,3 +65,15 @@ export async function recordedOutcome<S, E extends { type: string; data: unknown
     if (event.metadata.commandId === asked.commandId) events.push(event as E & typeof event);
   return { id, state, events, revision, position, replayed: true };
 }
+
+/** What a request with an Idempotency-Key was answered before, for commands that look at other streams before they decide. */
+export async function repeated<S, E extends { type: string; data: unknown }>(
+  engine: Engine,
+  aggregate: Aggregate<S, E>,
+  id: string,
+  asked: Asked,
+): Promise<Outcome<S, E> | null> {
+  if (!asked.keyed) return null;
+  const before = await processedBefore(engine, `${aggregate.kind}-${id}`, asked, 0);
+  return before === null ? null : recordedOutcome(engine, aggregate, id, before, asked);
+}

@@ -39,7 +39,7 @@ export function canonicalJson(value: unknown): string {
   if (value === null || typeof value === 'boolean' || Number.isFinite(value)) return String(value);
   if (Array.isArray(value)) return `[${value.map((each) => canonicalJson(each ?? null)).join(',')}]`;
   if (typeof value !== 'object') throw new Refusal('internal', 'a value without a JSON form cannot be written');
-  if ('toJSON' in value && typeof value.toJSON === 'function') return canonicalJson(value.toJSON());
+  if (value instanceof Date) return canonicalJson(value.toJSON());
   const members = value as Record<string, unknown>;
   let text = '';
   // Without a comparator, strings are sorted by their UTF-16 code units, as the RFC asks.

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { FoldedBatch } from './foldBatch.ts';
+import type { Table } from './projection.ts';
 import { columnName, recordsetColumns, tableName } from './tables.ts';
 
 const WRITE_MS = 30_000;
@@ -59,17 +60,13 @@ function compareAndMove(batches: readonly FoldedBatch[]): Statement {
 function addRows({ parts, bindings }: Statement, { member, changes }: FoldedBatch): void {
   for (const { table, upserts, deletes } of changes) {
     const target = tableName(table, member.checkpoint.version);
-    const columns = Object.keys(table.columns);
-    const names = columns.map(columnName);
-    const key = columnName(table.key);
+    const { names, quoted, recordset, sets, key } = sqlOf(table);
     if (upserts.length > 0) {
-      const sets = names.filter((name) => name !== key).map((name) => `${name} = excluded.${name}`);
       // json, not jsonb: it is read once from left to right instead of being built as a tree first.
       parts.push(
-        `${target}_rows as (insert into ${target} (${names.join(', ')})
-         select ${columns.map((column) => `"${column}"`).join(', ')}
-         from json_to_recordset(?::json) as x(${recordsetColumns(table)}) where ${ALLOWED}
-         on conflict (${key}) do update set ${sets.join(', ')})`,
+        `${target}_rows as (insert into ${target} (${names})
+         select ${quoted} from json_to_recordset(?::json) as x(${recordset}) where ${ALLOWED}
+         on conflict (${key}) do update set ${sets})`,
       );
       bindings.push(JSON.stringify(upserts));
     }
@@ -78,6 +75,37 @@ function addRows({ parts, bindings }: Statement, { member, changes }: FoldedBatc
       bindings.push([...deletes]);
     }
   }
+}
+
+interface TableSql {
+  readonly names: string;
+  readonly quoted: string;
+  readonly recordset: string;
+  readonly sets: string;
+  readonly key: string;
+}
+
+/** Made once for each table: for a live write of a few rows it cost more than folding them. */
+const made = new WeakMap<Table, TableSql>();
+
+function sqlOf(table: Table): TableSql {
+  const found = made.get(table);
+  if (found !== undefined) return found;
+  const columns = Object.keys(table.columns);
+  const names = columns.map(columnName);
+  const key = columnName(table.key);
+  const sql = {
+    names: names.join(', '),
+    quoted: columns.map((column) => `"${column}"`).join(', '),
+    recordset: recordsetColumns(table),
+    sets: names
+      .filter((name) => name !== key)
+      .map((name) => `${name} = excluded.${name}`)
+      .join(', '),
+    key,
+  };
+  made.set(table, sql);
+  return sql;
 }
 
 function addDeadLetters({ parts, bindings }: Statement, { member, deadLetters, waiting }: FoldedBatch): void {

@@ -54,7 +54,7 @@ export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: 
   };
   const loop = async () => {
     for await (const { wakeUp, ack } of ctx.bus.wakeUps({ signal })) {
-      const contended = tasks.size > 0 && tasks.size >= ctx.settings.concurrency - 1;
+      const contended = tasks.size >= ctx.settings.concurrency - 1;
       const chosen = contended ? await best(ctx, wakeUp, busy.size + 1, isTaken) : wakeUp;
       if (signal.aborted) return;
       if (busy.has(chosen.turnId)) {

@@ -53,6 +53,8 @@ async function relay(ctx: WorkerContext, pool: Pool, event: DiscussionEvent & Re
       // Somebody took this attempt over while it still runs here.
       const mine = pool.running.get(event.data.turnId);
       if (mine?.attempt === event.data.attempt) pool.stop(event.data.turnId, 'cancelled');
+      // Released, or lost: whoever is free goes on at once. Pauses after a failure are waited for by its own worker.
+      else if (event.data.retryAfterMs === 0) await ctx.bus.wake({ ...wakeUp, turnId: event.data.turnId });
       return;
     }
     default:

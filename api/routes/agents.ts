@@ -88,7 +88,7 @@ function readRoutes(ctx: ApiContext): Route[] {
         projectId: projectIdSchema.optional(),
         retired: queryBoolean().optional(),
       }),
-      problems: ['projection-behind'],
+      problems: ['not-found', 'projection-behind'],
       responses: {
         200: {
           description: 'A page',
@@ -101,7 +101,7 @@ function readRoutes(ctx: ApiContext): Route[] {
         const { limit, cursor, projectId, retired } = request.query;
         if (projectId !== undefined) await request.authorize({ project: projectId, kind: 'agent' });
         const before = cursorKey(cursor);
-        const projects = projectId === undefined ? visibleProjects(request) : [projectId];
+        const projects = projectId === undefined ? await visibleProjects(ctx, request, 'agent') : [projectId];
         const rows = await ctx.agents.list({
           projects,
           limit: limit + 1,

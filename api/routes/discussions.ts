@@ -130,7 +130,7 @@ function readRoutes(ctx: ApiContext): Route[] {
         projectId: projectIdSchema.optional(),
         status: z.enum(['open', 'paused', 'concluded']).optional(),
       }),
-      problems: ['projection-behind'],
+      problems: ['not-found', 'projection-behind'],
       responses: {
         200: {
           description: 'A page',
@@ -143,7 +143,7 @@ function readRoutes(ctx: ApiContext): Route[] {
         const { limit, cursor, projectId, status } = request.query;
         if (projectId !== undefined) await request.authorize({ project: projectId, kind: 'discussion' });
         const before = cursorKey(cursor);
-        const projects = projectId === undefined ? visibleProjects(request) : [projectId];
+        const projects = projectId === undefined ? await visibleProjects(ctx, request, 'discussion') : [projectId];
         const rows = await ctx.discussions.list({
           projects,
           limit: limit + 1,

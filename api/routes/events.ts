@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { actorSchema, onTheWire, type RecordedEvent } from '../../domain/envelope.ts';
 import { authorizeDiscussion, type ApiContext } from '../context.ts';
-import { queryInteger } from '../queryValues.ts';
+import { queryInteger, queryPosition } from '../queryValues.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 const eventSchema = z
@@ -80,10 +80,7 @@ export function eventRoutes(ctx: ApiContext): Route[] {
       auth: 'bearer',
       action: 'read',
       query: z.strictObject({
-        after: z
-          .string()
-          .regex(/^\d{1,19}$/)
-          .default('0'),
+        after: queryPosition().default('0'),
         limit,
       }),
       problems: ['not-found'],

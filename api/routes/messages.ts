@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { currentTurn, type DiscussionOutcome } from '../../commands/discussionCommand.ts';
 import { postMessage, postMessageSchema } from '../../commands/postMessage.ts';
 import { askedOf, authorizeDiscussion, awaitConsistency, consistencyToken, type ApiContext } from '../context.ts';
-import { cursorKey, pageOf } from '../page.ts';
+import { cursorKey, LAST_INTEGER, pageOf } from '../page.ts';
 import { pageShape, queryBoolean } from '../queryValues.ts';
 import { exampleMessage, messageSchema, showMessage } from '../resources/message.ts';
 import { exampleOutcome } from '../resources/discussion.ts';
@@ -58,7 +58,7 @@ export function messageRoutes(ctx: ApiContext): Route[] {
         await authorizeDiscussion(ctx, request, request.params.id);
         await awaitConsistency(ctx, request, ['messages']);
         const { limit, cursor, backwards } = request.query;
-        const after = cursorKey(cursor);
+        const after = cursorKey(cursor, LAST_INTEGER);
         const rows = await ctx.messages.byDiscussion(request.params.id, {
           backwards,
           limit: limit + 1,

@@ -7,7 +7,7 @@ import { Refusal } from '../../domain/refusal.ts';
 import { projectIdSchema } from '../../domain/project.ts';
 import type { ApiContext } from '../context.ts';
 import { followDiscussion } from '../follow.ts';
-import { queryInteger } from '../queryValues.ts';
+import { isPlace, queryInteger, queryPosition } from '../queryValues.ts';
 import { defineRoute, type RequestContext, type Route } from '../route.ts';
 import { openSse, sseFrame, type SseConnection } from '../sse.ts';
 import type { OpenStreams } from '../openStreams.ts';
@@ -44,7 +44,7 @@ export function streamRoutes(ctx: ApiContext, streams: OpenStreams): Route[] {
         const { state, revision } = await refresh(ctx.engine, discussions, `discussion-${id}`);
         const { projectId, status } = existing(state);
         await request.authorize({ project: projectId, kind: 'discussion', id });
-        const after = Number(lastSeen(request, /^\d{1,15}$/) ?? request.query.after ?? -1);
+        const after = Number(lastSeen(request) ?? request.query.after ?? -1);
         if (after > revision)
           throw new Refusal('invalid', `this discussion is at revision ${revision}: you cannot have seen ${after}`);
         if (status === 'concluded' && after === revision && (await ctx.feed.end(id)) === revision)
@@ -68,18 +68,18 @@ export function streamRoutes(ctx: ApiContext, streams: OpenStreams): Route[] {
       summary: 'All events of a project from now on, or after what you have seen',
       query: z.strictObject({
         projectId: projectIdSchema.default('default'),
-        after: z
-          .string()
-          .regex(/^\d{1,19}$/)
-          .optional(),
+        after: queryPosition().optional(),
       }),
       problems: ['not-found'],
       responses: { 200: responses[200] },
       async handler(request) {
         const project = request.query.projectId;
         await request.authorize({ project, kind: 'discussion' });
-        const seen = lastSeen(request, /^\d{1,19}$/) ?? request.query.after;
-        const after = seen === undefined ? await ctx.engine.store.head() : BigInt(seen);
+        const seen = lastSeen(request) ?? request.query.after;
+        const head = await ctx.engine.store.head();
+        const after = seen === undefined ? head : BigInt(seen);
+        // Else what lies between would be left out without a word.
+        if (after > head) throw new Refusal('invalid', `the log is at position ${head}: you cannot have seen ${after}`);
         const connection = openStream(ctx, streams, request);
         followProject({
           store: ctx.engine.store,
@@ -95,10 +95,10 @@ export function streamRoutes(ctx: ApiContext, streams: OpenStreams): Route[] {
   ];
 }
 
-function lastSeen({ req }: RequestContext, form: RegExp): string | undefined {
+function lastSeen({ req }: RequestContext): string | undefined {
   const header = req.headers['last-event-id'];
   if (header === undefined || header === '') return undefined;
-  if (typeof header === 'string' && form.test(header)) return header;
+  if (typeof header === 'string' && isPlace(header)) return header;
   throw new Refusal('invalid', 'Last-Event-ID is not one of ours', {
     issues: [{ pointer: 'header/Last-Event-ID', code: 'malformed', detail: 'send it as it was received' }],
   });

@@ -4,7 +4,7 @@ import { requestTurn } from '../../commands/requestTurn.ts';
 import { retryTurn } from '../../commands/retryTurn.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { askedOf, authorizeDiscussion, awaitConsistency, type ApiContext } from '../context.ts';
-import { cursorKey, pageOf } from '../page.ts';
+import { cursorKey, LAST_INTEGER, pageOf } from '../page.ts';
 import { pageShape, queryBoolean } from '../queryValues.ts';
 import { answerOutcome, discussionOutcomeSchema, exampleOutcome } from '../resources/discussion.ts';
 import { exampleTurn, showTurn, turnSchema } from '../resources/turn.ts';
@@ -44,7 +44,7 @@ function readRoutes(ctx: ApiContext): Route[] {
         await authorizeDiscussion(ctx, request, request.params.id);
         await awaitConsistency(ctx, request, ['turns']);
         const { limit, cursor, backwards } = request.query;
-        const after = cursorKey(cursor);
+        const after = cursorKey(cursor, LAST_INTEGER);
         const rows = await ctx.turns.byDiscussion(request.params.id, {
           backwards,
           limit: limit + 1,
