@@ -22,6 +22,7 @@ export const COUNTERS = {
   units: 2,
 } as const;
 
+/** Memory that both threads count in: see `COUNTERS`. */
 export function newCounters(): SharedArrayBuffer {
   return new SharedArrayBuffer(Object.keys(COUNTERS).length * BigInt64Array.BYTES_PER_ELEMENT);
 }
@@ -31,6 +32,7 @@ export type EngineOrder = 'stop';
 export type EngineMessage =
   { readonly kind: 'ready'; readonly tookMs: number } | { readonly kind: 'fault'; readonly reason: string };
 
+/** Whether a worker thread was given what it needs. */
 export function isEngineTask(value: unknown): value is EngineTask {
   return (
     typeof value === 'object' && value !== null && 'counters' in value && value.counters instanceof SharedArrayBuffer

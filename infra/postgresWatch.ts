@@ -34,8 +34,9 @@ export interface WatchOptions {
 const OWN_NOTICE_MS = 50;
 
 /** Real timers, for when no clock is handed in. */
-export const realSleep: Pick<Clock, 'sleep'> = {
-  sleep: async (ms, signal) => void (await delay(ms, undefined, signal ? { signal } : {}).catch(() => undefined)),
+export const realSleep = {
+  sleep: async (ms: number, signal?: AbortSignal): Promise<void> =>
+    void (await delay(ms, undefined, signal ? { signal } : {}).catch(() => undefined)),
 };
 
 /** Holds nothing before `start`; then one connection of its own until `close`. */

@@ -59,8 +59,8 @@ export async function startEngine(
   options: EngineOptions = {},
 ): Promise<RunningEngine> {
   const storage = await (options.storage ?? openStorage(settings, log));
-  const { knex, pool } = storage.database;
   const { store } = storage;
+  const { knex, pool } = storage.database;
   const models = options.models ?? openModels(settings);
   const following = new AbortController();
   try {
@@ -72,30 +72,9 @@ export async function startEngine(
       signal: following.signal,
       onFault: (error) => log.warn({ err: error }, 'the read models had trouble: trying again'),
     });
-    const commands = commandQueries(knex);
-    const engine: Engine = {
-      store,
-      clock: systemClock,
-      ids: systemIds,
-      authorizer: await createCasbinAuthorizer(),
-      snapshots: createPostgresSnapshots({ pool }),
-      states: createStateCache(),
-      turnstile: createTurnstile(),
-      async findCommand(commandId) {
-        const { row, checkpoint } = await commands.find(commandId);
-        return { found: row, checkpoint };
-      },
-    };
+    const engine = await createEngine(storage);
     const bus = createMemoryBus();
-    const reads = {
-      agents: agentQueries(knex),
-      discussions: discussionQueries(knex),
-      messages: messageQueries(knex),
-      turns: turnQueries(knex),
-      usage: usageQueries(knex),
-      projections: () => projectionQueries(knex).list(),
-      waitFor: projections.waitFor,
-    };
+    const reads = openReads(storage, projections.waitFor);
     const hurry = new AbortController();
     const head = await store.head();
     const names = readModels.map(({ name }) => name);
@@ -130,6 +109,35 @@ export async function startEngine(
     await storage.close();
     throw error;
   }
+}
+
+async function createEngine({ store, database }: Storage): Promise<Engine> {
+  const commands = commandQueries(database.knex);
+  return {
+    store,
+    clock: systemClock,
+    ids: systemIds,
+    authorizer: await createCasbinAuthorizer(),
+    snapshots: createPostgresSnapshots({ pool: database.pool }),
+    states: createStateCache(),
+    turnstile: createTurnstile(),
+    async findCommand(commandId) {
+      const { row, checkpoint } = await commands.find(commandId);
+      return { found: row, checkpoint };
+    },
+  };
+}
+
+function openReads({ database: { knex } }: Storage, waitFor: ApiContext['waitFor']): RunningEngine['reads'] {
+  return {
+    agents: agentQueries(knex),
+    discussions: discussionQueries(knex),
+    messages: messageQueries(knex),
+    turns: turnQueries(knex),
+    usage: usageQueries(knex),
+    projections: () => projectionQueries(knex).list(),
+    waitFor,
+  };
 }
 
 function workerSettings(settings: Settings, more: Partial<WorkerSettings> = {}): WorkerSettings {

@@ -1,5 +1,5 @@
 /** The whole service in one process: log, read models, workers, API. */
-import { createAuthenticate } from '../api/authenticate.ts';
+import { createAuthenticate, type Authenticate } from '../api/authenticate.ts';
 import type { ApiContext } from '../api/context.ts';
 import { startFeed } from '../api/feed.ts';
 import { listen } from '../api/listen.ts';
@@ -37,22 +37,7 @@ export async function startService(
   try {
     const { engine, bus, models, reads } = running;
     const feed = await startFeed(engine, bus, logger);
-    const tokenOptions = {
-      dataDir: settings.COLLOQUY_DATA,
-      issuer: settings.JWT_ISSUER,
-      audience: settings.JWT_AUDIENCE,
-      ...(settings.JWT_SIGNING_KEY_FILE === undefined ? {} : { signingKeyFile: settings.JWT_SIGNING_KEY_FILE }),
-    };
-    const tokens = await loadTokens(tokenOptions);
-    const credentials = await loadEmbeddedCredentials(tokens, tokenOptions);
-    const { kid, algorithm, key } = tokens.signingKey;
-    const authenticate = createAuthenticate({
-      keys: new Map([[kid, { algorithm, key }]]),
-      issuer: settings.JWT_ISSUER,
-      audience: settings.JWT_AUDIENCE,
-      clock: systemClock,
-      neverExpires: (tokenId) => credentials.isCurrent(tokenId),
-    });
+    const { authenticate, token } = await openAuthentication(settings);
     const streams = createOpenStreams(telemetry);
     const tickets = createStreamTickets(systemClock, systemIds);
     const operations = createOperations(systemClock, systemIds);
@@ -83,7 +68,7 @@ export async function startService(
     return {
       url: listening.url,
       port: listening.port,
-      token: credentials.token,
+      token,
       running,
       async stop() {
         stopping.now = true;
@@ -98,4 +83,19 @@ export async function startService(
     await running.stop();
     throw error;
   }
+}
+
+/** Verifies tokens signed with our key; the administrator's own one lives in the data folder. */
+async function openAuthentication(settings: Settings): Promise<{ authenticate: Authenticate; token: string }> {
+  const { COLLOQUY_DATA: dataDir, JWT_ISSUER: issuer, JWT_AUDIENCE: audience, JWT_SIGNING_KEY_FILE: file } = settings;
+  const options = { dataDir, issuer, audience, ...(file === undefined ? {} : { signingKeyFile: file }) };
+  const tokens = await loadTokens(options);
+  const credentials = await loadEmbeddedCredentials(tokens, options);
+  const { kid, algorithm, key } = tokens.signingKey;
+  const keys = new Map([[kid, { algorithm, key }]]);
+  const neverExpires = (tokenId: string) => credentials.isCurrent(tokenId);
+  return {
+    authenticate: createAuthenticate({ keys, issuer, audience, clock: systemClock, neverExpires }),
+    token: credentials.token,
+  };
 }

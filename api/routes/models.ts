@@ -43,7 +43,7 @@ const common = { tags: ['models'], auth: 'bearer' } as const;
 
 /** The built-in model and those of the Ollama server: list, show, running, pull, delete. */
 export function modelRoutes(library: ModelLibrary | null, operations: Operations): Route[] {
-  return [...readRoutes(library), ...writeRoutes(library, operations)];
+  return [listRoute(library), ...readRoutes(library), ...writeRoutes(library, operations)];
 }
 
 const offline = { provider: 'offline', name: 'offline', digest: null, sizeBytes: null };
@@ -54,36 +54,39 @@ function needed(library: ModelLibrary | null): ModelLibrary {
   return library;
 }
 
+function listRoute(library: ModelLibrary | null): Route {
+  return defineRoute({
+    ...common,
+    method: 'get',
+    path: '/models',
+    operationId: 'listModels',
+    summary: 'Models that agents can use; `reachable` says whether the Ollama server answered',
+    action: 'read',
+    problems: [],
+    responses: {
+      200: {
+        description: 'All of them',
+        schema: z.strictObject({
+          data: z.array(stored),
+          ollama: z.strictObject({ reachable: z.boolean(), detail: z.string().nullable() }),
+        }),
+        example: { data: [offline, storedExample], ollama: { reachable: true, detail: null } },
+      },
+    },
+    async handler() {
+      try {
+        const models = library === null ? [] : await library.list();
+        return { body: { data: [offline, ...models], ollama: { reachable: library !== null, detail: null } } };
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        return { body: { data: [offline], ollama: { reachable: false, detail: error.message } } };
+      }
+    },
+  });
+}
+
 function readRoutes(library: ModelLibrary | null): Route[] {
   return [
-    defineRoute({
-      ...common,
-      method: 'get',
-      path: '/models',
-      operationId: 'listModels',
-      summary: 'Models that agents can use; `reachable` says whether the Ollama server answered',
-      action: 'read',
-      problems: [],
-      responses: {
-        200: {
-          description: 'All of them',
-          schema: z.strictObject({
-            data: z.array(stored),
-            ollama: z.strictObject({ reachable: z.boolean(), detail: z.string().nullable() }),
-          }),
-          example: { data: [offline, storedExample], ollama: { reachable: true, detail: null } },
-        },
-      },
-      async handler() {
-        try {
-          const models = library === null ? [] : await library.list();
-          return { body: { data: [offline, ...models], ollama: { reachable: library !== null, detail: null } } };
-        } catch (error) {
-          if (!(error instanceof Refusal)) throw error;
-          return { body: { data: [offline], ollama: { reachable: false, detail: error.message } } };
-        }
-      },
-    }),
     defineRoute({
       ...common,
       method: 'get',

@@ -19,6 +19,7 @@ const example = { ...exampleDiscussion.participants[0], left: false };
 /** Who takes part in a discussion. */
 export function participantRoutes(ctx: ApiContext): Route[] {
   return [
+    listRoute(ctx),
     defineRoute({
       ...common,
       method: 'post',
@@ -51,29 +52,6 @@ export function participantRoutes(ctx: ApiContext): Route[] {
     }),
     defineRoute({
       ...common,
-      method: 'get',
-      path: '/discussions/{id}/participants',
-      operationId: 'listParticipants',
-      summary: 'Who takes part, and who has left, in the order of joining',
-      action: 'read',
-      params,
-      problems: ['not-found'],
-      responses: {
-        200: {
-          description: 'All of them',
-          schema: z.strictObject({ data: z.array(shown) }),
-          example: { data: [example] },
-        },
-      },
-      async handler(request) {
-        const { state, revision } = await refresh(ctx.engine, discussions, `discussion-${request.params.id}`);
-        const discussion = existing(state);
-        await request.authorize({ project: discussion.projectId, kind: 'discussion', id: request.params.id });
-        return { body: { data: discussion.participants.map(({ lastTurn: _lastTurn, ...each }) => each) }, revision };
-      },
-    }),
-    defineRoute({
-      ...common,
       method: 'delete',
       path: '/discussions/{id}/participants/{participantId}',
       operationId: 'leaveDiscussion',
@@ -88,4 +66,30 @@ export function participantRoutes(ctx: ApiContext): Route[] {
         ),
     }),
   ];
+}
+
+function listRoute(ctx: ApiContext): Route {
+  return defineRoute({
+    ...common,
+    method: 'get',
+    path: '/discussions/{id}/participants',
+    operationId: 'listParticipants',
+    summary: 'Who takes part, and who has left, in the order of joining',
+    action: 'read',
+    params,
+    problems: ['not-found'],
+    responses: {
+      200: {
+        description: 'All of them',
+        schema: z.strictObject({ data: z.array(shown) }),
+        example: { data: [example] },
+      },
+    },
+    async handler(request) {
+      const { state, revision } = await refresh(ctx.engine, discussions, `discussion-${request.params.id}`);
+      const discussion = existing(state);
+      await request.authorize({ project: discussion.projectId, kind: 'discussion', id: request.params.id });
+      return { body: { data: discussion.participants.map(({ lastTurn: _lastTurn, ...each }) => each) }, revision };
+    },
+  });
 }

@@ -61,38 +61,42 @@ export function streamRoutes(ctx: ApiContext, streams: OpenStreams): Route[] {
         return null;
       },
     }),
-    defineRoute({
-      ...common,
-      path: '/stream',
-      operationId: 'streamProject',
-      summary: 'All events of a project from now on, or after what you have seen',
-      query: z.strictObject({
-        projectId: projectIdSchema.default('default'),
-        after: queryPosition().optional(),
-      }),
-      problems: ['not-found'],
-      responses: { 200: responses[200] },
-      async handler(request) {
-        const project = request.query.projectId;
-        await request.authorize({ project, kind: 'discussion' });
-        const seen = lastSeen(request) ?? request.query.after;
-        const head = await ctx.engine.store.head();
-        const after = seen === undefined ? head : BigInt(seen);
-        // Else what lies between would be left out without a word.
-        if (after > head) throw new Refusal('invalid', `the log is at position ${head}: you cannot have seen ${after}`);
-        const connection = openStream(ctx, streams, request);
-        followProject({
-          store: ctx.engine.store,
-          feed: ctx.feed,
-          connection,
-          project,
-          after,
-          frame: (event) => sseFrame(event.type, onTheWire(event), event.position.toString()),
-        }).catch(() => connection.close());
-        return null;
-      },
-    }),
+    projectRoute(ctx, streams),
   ];
+}
+
+function projectRoute(ctx: ApiContext, streams: OpenStreams): Route {
+  return defineRoute({
+    ...common,
+    path: '/stream',
+    operationId: 'streamProject',
+    summary: 'All events of a project from now on, or after what you have seen',
+    query: z.strictObject({
+      projectId: projectIdSchema.default('default'),
+      after: queryPosition().optional(),
+    }),
+    problems: ['not-found'],
+    responses: { 200: responses[200] },
+    async handler(request) {
+      const project = request.query.projectId;
+      await request.authorize({ project, kind: 'discussion' });
+      const seen = lastSeen(request) ?? request.query.after;
+      const head = await ctx.engine.store.head();
+      const after = seen === undefined ? head : BigInt(seen);
+      // Else what lies between would be left out without a word.
+      if (after > head) throw new Refusal('invalid', `the log is at position ${head}: you cannot have seen ${after}`);
+      const connection = openStream(ctx, streams, request);
+      followProject({
+        store: ctx.engine.store,
+        feed: ctx.feed,
+        connection,
+        project,
+        after,
+        frame: (event) => sseFrame(event.type, onTheWire(event), event.position.toString()),
+      }).catch(() => connection.close());
+      return null;
+    },
+  });
 }
 
 function lastSeen({ req }: RequestContext): string | undefined {

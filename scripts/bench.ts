@@ -1,0 +1,94 @@
+/** `npm run bench -- [groups…] [--only embedded|postgres] [--quick]`: every figure beside its raw floor of the same run. */
+import { parseArgs } from 'node:util';
+import { environmentWith } from '../test/services.ts';
+import { appendRows } from './bench/append.ts';
+import { within, type Report } from './bench/measure.ts';
+import { describeServer, openPlace, type Place } from './bench/place.ts';
+import { projectionRows } from './bench/projections.ts';
+import { restRows } from './bench/rest.ts';
+import { sseRows } from './bench/sse.ts';
+import { storageRows } from './bench/storedBytes.ts';
+import { longRows } from './bench/longDiscussion.ts';
+import { machine, tableOf, type Line } from './bench/table.ts';
+import { turnRows } from './bench/turns.ts';
+
+const groups: Readonly<Record<string, (place: Place, report: Report) => Promise<void>>> = {
+  append: appendRows,
+  turns: turnRows,
+  storage: storageRows,
+  long: longRows,
+  projections: projectionRows,
+  rest: restRows,
+  sse: sseRows,
+};
+
+const ROW_MS = 180_000;
+const GROUP_MS = 420_000;
+const STOP_MS = 30_000;
+
+/** Runs the groups asked for in the databases there are. */
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { only: { type: 'string' }, quick: { type: 'boolean', default: false } },
+  });
+  const unknown = positionals.filter((name) => groups[name] === undefined);
+  if (unknown.length > 0 || !['embedded', 'postgres', undefined].includes(values.only))
+    throw new Error(`usage: bench [${Object.keys(groups).join('|')} …] [--only embedded|postgres] [--quick]`);
+  const wanted = positionals.length > 0 ? positionals : Object.keys(groups);
+  const env = environmentWith({});
+  const server = env['TEST_DATABASE_URL'] ?? env['DATABASE_URL'] ?? null;
+  if (values.only === 'postgres' && server === null) throw new Error('set TEST_DATABASE_URL or DATABASE_URL');
+  const lines: Line[] = [];
+  const notes = [machine()];
+  if (values.only !== 'postgres') {
+    notes.push('embedded: PGlite, durable, in a thread');
+    await runAll('embedded', null, wanted, values.quick, lines);
+  }
+  if (values.only !== 'embedded' && server !== null) {
+    notes.push(`postgres: ${await describeServer(server)}`);
+    await runAll('postgres', server, wanted, values.quick, lines);
+  }
+  console.log([...notes, '', tableOf(lines)].join('\n'));
+  process.exitCode = lines.every(({ result }) => !('failed' in result)) ? 0 : 1;
+}
+
+async function runAll(
+  name: string,
+  server: string | null,
+  wanted: readonly string[],
+  quick: boolean,
+  lines: Line[],
+): Promise<void> {
+  for (const group of wanted) {
+    const failed = (row: string, error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      console.error(`${name}  ${row}: failed: ${reason}`);
+      lines.push({ place: name, name: row, result: { failed: reason } });
+    };
+    const report: Report = async (row, work) => {
+      console.error(`${name}  ${row} …`);
+      try {
+        lines.push({ place: name, name: row, result: await within(ROW_MS, work()) });
+      } catch (error) {
+        failed(row, error);
+      }
+    };
+    let place: Place | null = null;
+    try {
+      place = await within(STOP_MS, openPlace(server, quick));
+      await within(GROUP_MS, groups[group]?.(place, report) ?? Promise.resolve());
+    } catch (error) {
+      failed(group, error);
+    } finally {
+      await within(STOP_MS, place?.stop() ?? Promise.resolve()).catch((error: unknown) => console.error(error));
+    }
+  }
+}
+
+await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+});
+// What a failed row left behind must not keep the process.
+process.exit();
