@@ -11,7 +11,7 @@ interface FollowProject {
   readonly project: string;
   /** Position of the last event the client has. */
   readonly after: bigint;
-  frame(event: RecordedEvent): string;
+  readonly frame: (event: RecordedEvent) => string;
 }
 
 /** As `followDiscussion`, by position: positions only order, so what was seen is told by comparing. */

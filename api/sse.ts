@@ -31,8 +31,20 @@ export function openSse(res: Response, clock: Clock, onStalled: () => void): Sse
     'X-Accel-Buffering': 'no',
   });
   res.write(`retry: ${RETRY_MS}\n\n`);
-  res.once('close', () => over.abort());
   let stalledSinceMs: number | null = null;
+  const whenRoom: (() => void)[] = [];
+  const tellRoom = () => {
+    for (const resolve of whenRoom.splice(0)) resolve();
+  };
+  res.once('close', () => {
+    over.abort();
+    tellRoom();
+  });
+  // Slow is not stalled: between two looks of the watch a client may have emptied its buffer and have it full again.
+  res.on('drain', () => {
+    stalledSinceMs = null;
+    tellRoom();
+  });
   const watch = async () => {
     let sinceHeartbeatMs = 0;
     while (!over.signal.aborted) {
@@ -60,14 +72,12 @@ export function openSse(res: Response, clock: Clock, onStalled: () => void): Sse
     },
     async room() {
       while (!over.signal.aborted && res.writableLength >= BUFFER_BYTES)
-        await new Promise<void>((resolve) => {
-          res.once('drain', resolve);
-          res.once('close', resolve);
-        });
+        await new Promise<void>((resolve) => whenRoom.push(resolve));
     },
     close(lastFrame) {
       if (over.signal.aborted) return;
       over.abort();
+      tellRoom();
       res.end(lastFrame ?? '');
     },
   };

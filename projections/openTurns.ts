@@ -78,7 +78,7 @@ export const openTurnsTable: Table<OpenTurnRow> = {
 function next(row: OpenTurnRow, event: LogEvent): OpenTurnRow | null {
   switch (event.type) {
     case 'TurnRequested': {
-      const { turnId, number, participantId, answeredBy, answerWithinMs } = event.data;
+      const { turnId, number, participantId, answeredBy, answerWithinMs = null } = event.data;
       return {
         ...row,
         turnId,

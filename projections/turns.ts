@@ -97,7 +97,7 @@ export const turns: Projection = {
 };
 
 function requested(event: Extract<LogEvent, { type: 'TurnRequested' }>): TurnRow {
-  const { turnId, number, participantId, answeredBy, answerWithinMs, why } = event.data;
+  const { turnId, number, participantId, answeredBy, answerWithinMs = null, why } = event.data;
   return {
     turnId,
     discussionId: streamId(event.stream),

@@ -88,7 +88,7 @@ export async function startEngine(
         discussions: reads.discussions,
         // Only one process can hold the data folder's lock, so there its worker may have a fixed name.
         worker: settings.WORKER_ID ?? (storage.embedded === null ? `worker-${systemIds.nonce()}` : 'embedded'),
-        incarnation: systemIds.next(),
+        incarnation: systemIds.nonce(),
         settings: workerSettings(settings, options.workers),
         stopping: hurry.signal,
         telemetry,

@@ -22,10 +22,11 @@ interface Totals {
   passed: number;
   failed: number;
   readonly failures: string[];
+  readonly leftOut: string[];
 }
 
 async function main(pattern: string): Promise<Totals> {
-  const totals: Totals = { passed: 0, failed: 0, failures: [] };
+  const totals: Totals = { passed: 0, failed: 0, failures: [], leftOut: [] };
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts') && new RegExp(pattern).test(`test/${file}`))
     .sort();
@@ -97,6 +98,7 @@ async function runAll(files: readonly string[], env: NodeJS.ProcessEnv, totals: 
       const result = await runTestFile(join(folder, file), { env, deadlineMs: FILE_DEADLINE_MS });
       const took = `${(result.durationMs / 1000).toFixed(1)} s`;
       totals.passed += result.passed;
+      totals.leftOut.push(...result.leftOut.map((what) => `${file}: ${what}`));
       if (result.failed === 0) {
         say(`ok    ${file}  ${result.passed} passed, ${took}`);
         continue;
@@ -134,10 +136,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 const started = performance.now();
-const { passed, failed, failures } = await main(process.argv[2] ?? '').catch((error: unknown): Totals => {
+const { passed, failed, failures, leftOut } = await main(process.argv[2] ?? '').catch((error: unknown): Totals => {
   say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-  return { passed: 0, failed: 1, failures: ['the run itself'] };
+  return { passed: 0, failed: 1, failures: ['the run itself'], leftOut: [] };
 });
+if (leftOut.length > 0) say(`\nleft out:\n${leftOut.map((what) => `  ${what}`).join('\n')}`);
 if (failures.length > 0) say(`\n${failures.map((title) => `FAIL  ${title}`).join('\n')}`);
 say(`\n${((performance.now() - started) / 1000).toFixed(1)} s`);
 say(`${passed} passed, ${failed} failed`);

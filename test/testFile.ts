@@ -11,6 +11,8 @@ export interface FileResult {
   readonly failed: number;
   /** Why the file failed apart from its tests' own failures. */
   readonly problem: string | null;
+  /** What the file left out, with the reason it printed: lines that begin with `left out: `. */
+  readonly leftOut: readonly string[];
   /** Both streams, the end of them when there was too much. */
   readonly output: string;
   readonly durationMs: number;
@@ -64,14 +66,17 @@ export function killTestFiles(): void {
 
 /** A file that says nothing, tests nothing or ends badly after its summary has failed, whatever its exit code. */
 function judge(output: string, code: string | number, known: string | null): Omit<FileResult, 'output' | 'durationMs'> {
+  const leftOut = [...output.matchAll(/^left out: (.+)$/gm)].map((line) => line[1] ?? '');
   const summary = [...output.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n/gm)].at(-1);
   const total = Number(summary?.[1] ?? 0);
   const passed = Number(summary?.[2] ?? 0);
   let problem = known;
+  // A file may leave itself out as a whole, but only by saying why.
+  if (!summary && leftOut.length > 0 && code === 0) return { passed: 0, failed: 0, problem, leftOut };
   if (!summary) problem ??= `ended without a summary (exit ${code})`;
   else if (total === 0) problem ??= 'has no tests';
   else if (code !== 0 && passed === total) problem ??= `its tests passed, but it ended with exit ${code}`;
-  return { passed, failed: total - passed + (problem === null ? 0 : 1), problem };
+  return { passed, failed: total - passed + (problem === null ? 0 : 1), problem, leftOut };
 }
 
 function killGroup(child: ChildProcess): void {

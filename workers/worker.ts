@@ -30,7 +30,7 @@ export interface WorkerContext {
   readonly discussions: ReturnType<typeof discussionQueries>;
   /** Stays the same over restarts, so that a restarted worker finds its old claims. */
   readonly worker: string;
-  /** Another one at each start. */
+  /** Another one at each start; short, since every claim carries it. */
   readonly incarnation: string;
   readonly settings: WorkerSettings;
   /** Aborts when running attempts have had their time after a stop. */

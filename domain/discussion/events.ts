@@ -82,7 +82,8 @@ export const promptRecordSchema = z.strictObject({
   model: z.strictObject({ provider: z.enum(providers), name: z.string(), digest: z.string().nullable() }),
   parameters: parametersSchema,
   controlTokens: z.array(z.string()),
-  retrieved: z.array(z.never()),
+  /** What was recalled for it; absent while nothing is. */
+  retrieved: z.array(z.never()).optional(),
 });
 export type PromptRecord = z.infer<typeof promptRecordSchema>;
 
@@ -125,8 +126,8 @@ export const discussionEvents = {
       participantId: id,
       /** Who is to answer: our workers, or the participant by a message. */
       answeredBy: z.enum(['model', 'participant']),
-      /** Skipped when not answered within this time of the event; null waits for ever. */
-      answerWithinMs: z.int().nullable(),
+      /** Skipped when not answered within this time of the event; null waits for ever. Absent for models. */
+      answerWithinMs: z.int().nullable().optional(),
       why: whySchema,
     }),
   },

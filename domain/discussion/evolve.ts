@@ -110,7 +110,7 @@ function requested(
   data: DiscussionEventData<'TurnRequested'>,
   place: Place,
 ): ExistingDiscussion {
-  const { turnId, number, participantId, answeredBy, answerWithinMs } = data;
+  const { turnId, number, participantId, answeredBy, answerWithinMs = null } = data;
   const times = { requestedAtMs: place.atMs, dueAtMs: place.atMs, answerWithinMs };
   const turn = {
     turnId,

@@ -49,11 +49,11 @@ export function requestFor(state: ExistingDiscussion, participantId: string, why
   const patience = speaker?.kind === 'external' ? EXTERNAL_ANSWER_MS : null;
   // A given null waits for ever, so it must not fall back to the default.
   const given = speaker?.answerWithinMs === undefined ? patience : speaker.answerWithinMs;
-  const answerWithinMs = answeredBy === 'model' ? null : given;
+  const patient = answeredBy === 'model' ? {} : { answerWithinMs: given };
   const number = state.turnsRequested + 1;
   return {
     type: 'TurnRequested',
-    data: { turnId: ctx.newId(`turn:${number}`), number, participantId, answeredBy, answerWithinMs, why },
+    data: { turnId: ctx.newId(`turn:${number}`), number, participantId, answeredBy, ...patient, why },
   };
 }
 

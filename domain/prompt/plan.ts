@@ -70,7 +70,6 @@ export function planPrompt(
       model: { provider: agent.profile.model.provider, name, digest },
       parameters,
       controlTokens: [...model.controlTokens],
-      retrieved: [],
     },
     reserved: fixed + documentTokens + Math.min(windowBudget, windowTokens(discussion, window)) + outputTokens,
     fits: fixed <= (contextTokens - outputTokens) * USABLE_SHARE,

@@ -109,7 +109,7 @@ test(
       const { errors } = expected(await on.call(request.method, path, request), 400, 'invalid');
       assert.equal([errors[0]?.pointer, errors[0]?.code], ['query/unheard', 'unrecognized-key'], operationId);
       if (request.method === 'POST' || request.method === 'PATCH') await refuseBodies(request);
-      else expected(await on.call(request.method === 'GET' ? 'PUT' : 'PUT', request.path, {}), 405);
+      else expected(await on.call('PUT', request.path, {}), 405);
       assert.is(await logHead(on), before, `${operationId} wrote nothing`);
     }
   },

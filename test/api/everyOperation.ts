@@ -11,7 +11,7 @@ export interface Request {
 
 export interface Sample {
   /** Made once; asked of by everybody, the administrator last. */
-  prepare(on: TestService): Promise<Request> | Request;
+  readonly prepare: (on: TestService) => Promise<Request> | Request;
   /** Statuses: without a token, for a viewer of the project, a viewer of another one, the administrator. */
   readonly answers: readonly [number, number, number, number];
 }
@@ -31,6 +31,11 @@ const onDiscussion = (method: string, path: string, body?: unknown) => async (on
   const { id } = await quietDiscussion(on);
   return to(method, `/discussions/${id}${path}`, body);
 };
+/** Waits until the read model has everything: viewers ask without a Consistency-Token. */
+async function readable(on: TestService, path: string): Promise<void> {
+  const headers = { 'Consistency-Token': `p${await on.service.running.storage.store.head()}`, Prefer: 'wait=10' };
+  expected(await on.get(path, { headers }), 200);
+}
 const firstParticipant = async (on: TestService, id: string): Promise<string> => {
   const { data } = expected(await on.get(`/discussions/${id}/participants`), 200);
   return String(data[0]?.['participantId']);
@@ -59,7 +64,17 @@ const MODEL = '/models/smollm2%3A135m';
 export const everyOperation: Readonly<Record<string, Sample>> = {
   registerAgent: of(() => to('POST', '/agents', agentBody), 401, 403, 403, 201),
   listAgents: of(() => to('GET', '/agents'), 401, 200, 200, 200),
-  getAgent: of(async (on) => to('GET', `/agents/${await agentAt(on)}`), 401, 200, 404, 200),
+  getAgent: of(
+    async (on) => {
+      const id = await agentAt(on);
+      await readable(on, '/agents');
+      return to('GET', `/agents/${id}`);
+    },
+    401,
+    200,
+    404,
+    200,
+  ),
   reviseAgent: of(async (on) => to('PATCH', `/agents/${await agentAt(on)}`, { name: 'Bea' }), 401, 403, 404, 200),
   retireAgent: of(async (on) => to('DELETE', `/agents/${await agentAt(on)}`), 401, 403, 404, 200),
   openDiscussion: of(() => to('POST', '/discussions', { title: 'Tea', topic: 'Tea?' }), 401, 403, 403, 201),
@@ -93,9 +108,7 @@ export const everyOperation: Readonly<Record<string, Sample>> = {
   getTurn: of(
     async (on) => {
       const opened = await quietDiscussion(on);
-      // So that the read model has it before the viewers ask.
-      const headers = { 'Consistency-Token': `p${await on.service.running.storage.store.head()}` };
-      expected(await on.get(`/discussions/${opened.id}/turns`, { headers }), 200);
+      await readable(on, `/discussions/${opened.id}/turns`);
       return to('GET', `/discussions/${opened.id}/turns/${turnIn(opened)}`);
     },
     401,

@@ -72,9 +72,9 @@ interface Scene {
   readonly id: string;
   readonly turnId: string;
   readonly bus: ReturnType<typeof createMemoryBus>;
-  follow(connection: Client, after?: number): Promise<void>;
-  say(): Promise<unknown>;
-  delta(offset: number, text: string, more?: Partial<Delta>): void;
+  readonly follow: (connection: Client, after?: number) => Promise<void>;
+  readonly say: () => Promise<unknown>;
+  readonly delta: (offset: number, text: string, more?: Partial<Delta>) => void;
 }
 
 async function scene(through?: (store: EventStore) => EventStore): Promise<Scene> {

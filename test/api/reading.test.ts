@@ -90,6 +90,12 @@ test('entity tags: 304 until it changes', async () => {
   assert.equal([changed.status, changed.headers.get('etag')], [200, written.headers.get('etag')]);
 });
 
+/** Waits until these show the log as it is now. */
+async function caughtUp(...paths: string[]): Promise<void> {
+  const headers = { 'Consistency-Token': `p${await on.service.running.storage.store.head()}`, Prefer: 'wait=10' };
+  for (const path of paths) expected(await on.get(path, { headers }), 200);
+}
+
 /** Everything that a list holds, page by page. */
 async function pages(path: string, limit: number): Promise<Record<string, unknown>[]> {
   const all: Record<string, unknown>[] = [];
@@ -109,8 +115,7 @@ async function pages(path: string, limit: number): Promise<Record<string, unknow
 test('pages have no gaps and no doubles, in both directions, whatever their size', async () => {
   const { id } = await quietDiscussion(on);
   for (let i = 0; i < 23; i += 1) expected(await on.post(`/discussions/${id}/messages`, { content: `${i}` }), 201);
-  const token = `p${await on.service.running.storage.store.head()}`;
-  expected(await on.get(`/discussions/${id}/messages`, { headers: { 'Consistency-Token': token } }), 200);
+  await caughtUp('/agents', '/discussions', `/discussions/${id}/messages`);
   const numbers = Array.from({ length: 23 }, (_, i) => `${i}`);
   const texts = async (path: string, limit: number) => (await pages(path, limit)).map(({ text }) => text);
   for (const limit of [1, 5, 22, 23, 200]) {
@@ -126,9 +131,11 @@ test('pages have no gaps and no doubles, in both directions, whatever their size
 
 test('a page is not moved by what comes while it is turned', async () => {
   await Promise.all([quietDiscussion(on), quietDiscussion(on), quietDiscussion(on)]);
+  await caughtUp('/discussions');
   const seen = (await pages('/discussions', 200)).map((each) => each['id']);
   const first = expected(await on.get('/discussions?limit=2'), 200);
   await quietDiscussion(on);
+  await caughtUp('/discussions');
   const rest: Body = expected(await on.get(`/discussions?limit=200&cursor=${first.nextCursor ?? ''}`), 200);
   assert.equal(
     [...first.data, ...rest.data].map((each) => each['id']),
@@ -163,8 +170,8 @@ test('the log pages by revision and by position, the same events', async () => {
   const { id } = await talkingDiscussion(on, 2);
   await shown(on, `/discussions/${id}`, (body) => body['status'] === 'concluded');
   const byRevision: Record<string, unknown>[] = [];
-  for (let after: unknown = undefined; ; after = byRevision.at(-1)?.['revision']) {
-    const query = after === undefined ? '' : `&after=${String(after)}`;
+  for (;;) {
+    const query = byRevision.length === 0 ? '' : `&after=${Number(byRevision.at(-1)?.['revision'])}`;
     const { data } = expected(await on.get(`/discussions/${id}/events?limit=3${query}`), 200);
     if (data.length === 0) break;
     byRevision.push(...data);

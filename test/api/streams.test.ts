@@ -75,7 +75,7 @@ test(
         const last = seen.at(-1)?.['revision'];
         const viewer = await open(
           `/discussions/${id}/stream`,
-          last === undefined ? {} : { 'Last-Event-ID': String(last) },
+          last === undefined ? {} : { 'Last-Event-ID': `${Number(last)}` },
         );
         if (viewer.status === 204) return seen;
         const wanted = 1 + Math.floor(random() * 12);
@@ -137,7 +137,8 @@ test('positions that are none, and later ones than the log has', async () => {
   for (const [path, last] of wrong) {
     const viewer = await open(path, last === undefined ? {} : { 'Last-Event-ID': last });
     viewer.close();
-    assert.equal([viewer.status, JSON.parse(viewer.text || '{}')['code']], [400, 'invalid'], `${path} ${last}`);
+    assert.is(viewer.status, 400, `${path} ${last}`);
+    assert.match(viewer.text, /"code":"invalid"/);
   }
 });
 

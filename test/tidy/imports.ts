@@ -13,7 +13,7 @@ interface Allowed {
 }
 
 const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
-  domain: { folders: ['domain'], packages: ['zod', 'canonicalize', 'node:crypto'] },
+  domain: { folders: ['domain'], packages: ['zod', 'node:crypto'] },
   commands: { folders: ['commands', 'domain'], packages: ['zod', 'lru-cache', 'uuid', 'node:crypto'] },
   projections: { folders: ['projections', 'domain'], packages: ['knex'] },
   workers: { folders: ['workers', 'domain', 'commands', 'projections'], packages: ['lru-cache', 'uuid'] },

@@ -14,7 +14,7 @@ test('open gives the first turn in the same batch', () => {
   const opened = given().gives('DiscussionOpened', 'ParticipantJoined', 'ParticipantJoined', 'TurnRequested');
   assert.is(opened.state.status, 'open');
   const { number, why, answeredBy, answerWithinMs } = opened.data('TurnRequested');
-  assert.equal([number, why.policy, answeredBy, answerWithinMs], [1, 'round-robin', 'model', null]);
+  assert.equal([number, why.policy, answeredBy, answerWithinMs], [1, 'round-robin', 'model', undefined]);
   assert.is(opened.turn().participantId, opened.id('Ada'));
 });
 

@@ -65,7 +65,6 @@ test('records what it used', () => {
     model: { provider: 'ollama', name: 'smollm2:135m', digest: 'sha256:abc' },
     parameters: { temperature: 0.5, num_ctx: 4096, num_predict: 400 },
     controlTokens: ['<|im_start|>'],
-    retrieved: [],
   });
   assert.ok(reserved > 400 && reserved < 1200, `${reserved}`);
 });
