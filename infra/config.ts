@@ -33,7 +33,7 @@ export const settingsSchema = z.object({
   MODEL_FIRST_BYTE_SECONDS: whole(1, 3600).default(120).describe('longest silence before an answer begins'),
   MODEL_CHUNK_SECONDS: whole(1, 3600).default(30).describe('longest silence inside an answer'),
   MODEL_TOTAL_SECONDS: whole(1, 86_400).default(300).describe('longest answer'),
-  WORKER_CONCURRENCY: whole(1, 1000).default(16).describe('turns at once in this process'),
+  WORKER_CONCURRENCY: whole(1, 1000).default(32).describe('turns at once in this process'),
   WORKER_ID: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,100}$/)

@@ -58,8 +58,7 @@ interface Parts {
 }
 
 /**
- * The deadlines of a request count from its call, the first byte from the moment it is sent; loading the model comes
- * before and has its own. @throws Refusal `invalid` for a base URL that cannot be used.
+ * The deadlines of a request count from the moment it is sent: waiting for a place and loading the model come before. @throws Refusal `invalid` for a base URL that cannot be used.
  */
 export function createOllamaModel(options: OllamaOptions): OllamaModel {
   const settings = { ...DEFAULTS, ...options };
@@ -130,6 +129,8 @@ async function* answer(
   { facts, numCtx, signal }: { facts: OllamaFacts; numCtx: number; signal: AbortSignal },
 ): AsyncGenerator<ModelEvent> {
   const { settings, server, warmth, slots } = parts;
+  // Waiting for a place is not the server's silence: with several discussions on one server it may take many answers' time.
+  const giveBack = await slots.take(AbortSignal.any([signal, parts.closing]));
   const transport = createOllamaTransport({
     clock: server.clock,
     signals: [signal, parts.closing],
@@ -137,12 +138,9 @@ async function* answer(
     answer: 'lines',
     maxBytes: settings.maxAnswerBytes,
   });
-  let giveBack: ((busyMs: number) => void) | null = null;
   let frames: { abort(): void } | null = null;
-  let sentAt = 0;
+  const sentAt = server.clock.monotonic();
   try {
-    giveBack = await slots.take(transport.signal);
-    sentAt = server.clock.monotonic();
     const client = new Ollama({ host: server.baseUrl, fetch: transport.fetch });
     const answered = await client.chat(chatRequest(request, facts, numCtx, settings.keepAliveMs));
     frames = answered;
@@ -163,7 +161,7 @@ async function* answer(
     transport.close();
     if (unanswered) warmth.lost(request.model);
     const elapsedMs = server.clock.monotonic() - sentAt;
-    giveBack?.(reading ? warmth.busyMs(request.model, attempt.promptTokens, elapsedMs) : 0);
+    giveBack(reading ? warmth.busyMs(request.model, attempt.promptTokens, elapsedMs) : 0);
   }
 }
 

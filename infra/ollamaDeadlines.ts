@@ -1,7 +1,7 @@
 import type { Clock } from '../domain/ports.ts';
 import { OllamaFault } from './ollamaFault.ts';
 
-/** Milliseconds. `firstByteMs` counts from the moment the request is sent, `totalMs` from the start of the call. */
+/** Milliseconds. `firstByteMs` counts from the moment the request is sent, `totalMs` too. */
 export interface OllamaLimits {
   readonly connectMs: number;
   readonly firstByteMs: number;

@@ -67,9 +67,11 @@ export function killTestFiles(): void {
 /** A file that says nothing, tests nothing or ends badly after its summary has failed, whatever its exit code. */
 function judge(output: string, code: string | number, known: string | null): Omit<FileResult, 'output' | 'durationMs'> {
   const leftOut = [...output.matchAll(/^left out: (.+)$/gm)].map((line) => line[1] ?? '');
-  const summary = [...output.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n/gm)].at(-1);
-  const total = Number(summary?.[1] ?? 0);
-  const passed = Number(summary?.[2] ?? 0);
+  // A file whose suites wait for something between them has a summary for each.
+  const summaries = [...output.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n/gm)];
+  const [summary] = summaries;
+  const total = summaries.reduce((sum, [, count]) => sum + Number(count), 0);
+  const passed = summaries.reduce((sum, [, , count]) => sum + Number(count), 0);
   let problem = known;
   // A file may leave itself out as a whole, but only by saying why.
   if (!summary && leftOut.length > 0 && code === 0) return { passed: 0, failed: 0, problem, leftOut };

@@ -41,7 +41,7 @@ export interface WorkerContext {
 
 /** The defaults of `WorkerSettings`. */
 export const defaultWorkerSettings: WorkerSettings = {
-  concurrency: 16,
+  concurrency: 32,
   leaseMs: 15_000,
   renewMs: 5_000,
   sweepMs: 5_000,
