@@ -31,7 +31,7 @@ export interface WatchOptions {
 }
 
 /** A notice of our own commit often comes before the commit's answer, which brings the events and spares a read. */
-const OWN_NOTICE_MS = 50;
+const OWN_NOTICE_MS = 250;
 
 /** Real timers, for when no clock is handed in. */
 export const realSleep = {

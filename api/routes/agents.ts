@@ -8,7 +8,9 @@ import { reviseAgent, reviseAgentSchema } from '../../commands/reviseAgent.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { projectIdSchema } from '../../domain/project.ts';
 import type { AgentRow } from '../../projections/agents.ts';
+import { agents } from '../../commands/aggregate.ts';
 import { askedOf, awaitConsistency, consistencyToken, visibleProjects, type ApiContext } from '../context.ts';
+import { rowOnceSeen } from '../rowOnceSeen.ts';
 import { cursorKey, pageOf } from '../page.ts';
 import { pageShape, queryBoolean, queryInteger } from '../queryValues.ts';
 import { agentSchema, exampleAgent, exampleAgentBody, showAgent } from '../resources/agent.ts';
@@ -124,8 +126,7 @@ function readRoutes(ctx: ApiContext): Route[] {
       responses: { 200: { description: 'The agent', schema: agentSchema, example: exampleAgent } },
       async handler(request) {
         await awaitConsistency(ctx, request, ['agents']);
-        const row = await ctx.agents.one(request.params.id);
-        if (row === null) throw new Refusal('not-found', 'there is no such agent');
+        const row = await rowOnceSeen(ctx, request, agents, request.params.id, () => ctx.agents.one(request.params.id));
         await request.authorize({ project: row.project, kind: 'agent', id: row.id });
         return showVersion(ctx, row, request.query.version);
       },

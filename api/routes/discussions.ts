@@ -5,10 +5,7 @@ import { concludeDiscussion, concludeDiscussionSchema } from '../../commands/con
 import { openDiscussion, openDiscussionSchema } from '../../commands/openDiscussion.ts';
 import { pauseDiscussion } from '../../commands/pauseDiscussion.ts';
 import { resumeDiscussion } from '../../commands/resumeDiscussion.ts';
-import { refresh } from '../../commands/states.ts';
-import { Refusal } from '../../domain/refusal.ts';
 import { projectIdSchema } from '../../domain/project.ts';
-import type { DiscussionRow } from '../../projections/discussions.ts';
 import { askedOf, awaitConsistency, visibleProjects, type ApiContext } from '../context.ts';
 import { cursorKey, pageOf } from '../page.ts';
 import { pageShape } from '../queryValues.ts';
@@ -20,7 +17,8 @@ import {
   exampleOutcome,
   showDiscussion,
 } from '../resources/discussion.ts';
-import { defineRoute, type RequestContext, type Route } from '../route.ts';
+import { defineRoute, type Route } from '../route.ts';
+import { rowOnceSeen } from '../rowOnceSeen.ts';
 
 const params = z.strictObject({ id: z.uuid() });
 const common = { tags: ['discussions'], auth: 'bearer' } as const;
@@ -165,25 +163,11 @@ function readRoutes(ctx: ApiContext): Route[] {
       responses: { 200: { description: 'The discussion', schema: discussionSchema, example: exampleDiscussion } },
       async handler(request) {
         await awaitConsistency(ctx, request, ['discussions']);
-        const row = await readDiscussion(ctx, request, request.params.id);
+        const { id } = request.params;
+        const row = await rowOnceSeen(ctx, request, discussions, id, () => ctx.discussions.one(id));
         await request.authorize({ project: row.project, kind: 'discussion', id: row.id });
         return { body: showDiscussion(row), revision: row.revision };
       },
     }),
   ];
-}
-
-/** The row, waited for when the discussion was opened a moment ago and the read model has not seen it yet. */
-async function readDiscussion(ctx: ApiContext, request: RequestContext, id: string): Promise<DiscussionRow> {
-  const missing = new Refusal('not-found', 'there is no such discussion');
-  const row = await ctx.discussions.one(id);
-  if (row !== null) return row;
-  const { state, position } = await refresh(ctx.engine, discussions, `discussion-${id}`);
-  if (state.status === 'none') throw missing;
-  await request.authorize({ project: state.projectId, kind: 'discussion', id });
-  await ctx.waitFor(position, ['discussions'], { timeoutMs: request.preferWaitMs, signal: request.signal });
-  const later = await ctx.discussions.one(id);
-  if (later === null)
-    throw new Refusal('projection-behind', 'the read model has not seen this discussion yet', { retryAfterMs: 1000 });
-  return later;
 }
