@@ -74,7 +74,9 @@ function startChild(dataDir: string): { child: ChildProcess; lines: string[] } {
 }
 
 async function kill(child: ChildProcess): Promise<void> {
-  const gone = once(child, 'close');
+  // One that was refused has ended by itself, and its event will not come again.
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
   child.kill('SIGKILL');
   await gone;
 }
