@@ -11,6 +11,8 @@ export interface EchoFilter {
 
 /** A frame's first or last line, also half-made or with a wrong nonce: `<<3f2a… you: Ada>>`, `<</3f2a…>`. */
 const MARK = /^<<\/?[0-9a-f]{4,64}[^\n<>]{0,120}>{1,2}/;
+/** A first line that never closes: `<<3f2a9c0d… participant: I think …`. */
+const OPENED = /^<<\/?[0-9a-f]{8,64} +\w+: ?/;
 /** Longer than any mark: what has not closed by then is text. */
 const MAX_HELD = 200;
 
@@ -37,6 +39,11 @@ export function createEchoFilter(): EchoFilter {
       }
       const undecided = !final && held.length < MAX_HELD && /^<(<(\/?[0-9a-f]{0,64}[^\n<>]{0,120}>?)?)?$/.test(held);
       if (undecided) return out;
+      const opened = OPENED.exec(held)?.[0];
+      if (opened !== undefined) {
+        held = held.slice(opened.length);
+        continue;
+      }
       out += held.slice(0, 1);
       held = held.slice(1);
     }

@@ -15,6 +15,8 @@ const cases: [string, string][] = [
   ['Plain words stay.', 'Plain words stay.'],
   ['<<fcedd30799fab0e1 you: Ada>>\nI agree.\n<</fcedd30799fab0e1>>', 'I agree.\n'],
   ['<<fcedd30799fab: Ada>>\nI am glad.\n<</fcedd30799fab>\nMore.', 'I am glad.\nMore.'],
+  ['<<dffa4cb8bbf577e8 participant: I think so.\nAnd more.', 'I think so.\nAnd more.'],
+  ['<<dffa4cb8bbf577e8 user: I think so', 'I think so'],
   ['a < b, c << 2 and <<EOF stay', 'a < b, c << 2 and <<EOF stay'],
   ['if (x <<beef is no mark) {', 'if (x <<beef is no mark) {'],
   ['ends with <<abcd1234', 'ends with <<abcd1234'],
