@@ -68,6 +68,10 @@ declare
   v_separator constant text := E'\\x1f';
   v_streams text[] := string_to_array(p_streams, v_separator);
   v_total int := cardinality(p_ids);
+  -- Taken apart before the lock is waited for: another process's or batch's commit is under way meanwhile.
+  v_types text[] := case when v_total > 1 then string_to_array(p_types, v_separator) end;
+  v_data text[] := case when v_total > 1 then string_to_array(p_data, v_separator) end;
+  v_metadata text[] := case when v_total > 1 then string_to_array(p_metadata, v_separator) end;
   v_written int[];
 begin
   perform pg_advisory_xact_lock(7303014102);
@@ -115,15 +119,13 @@ begin
   elsif v_written is null then
     insert into events
     select last_position - v_total + e.ord, v_streams[e.owner], e.revision, e.id, e.type, e.version, e.data, e.metadata
-    from unnest(p_owners, p_revisions, p_ids, string_to_array(p_types, v_separator), p_versions,
-      string_to_array(p_data, v_separator), string_to_array(p_metadata, v_separator))
+    from unnest(p_owners, p_revisions, p_ids, v_types, p_versions, v_data, v_metadata)
       with ordinality as e(owner, revision, id, type, version, data, metadata, ord);
   else
     insert into events
     select last_position - v_total + row_number() over (order by e.ord),
       v_streams[e.owner], e.revision, e.id, e.type, e.version, e.data, e.metadata
-    from unnest(p_owners, p_revisions, p_ids, string_to_array(p_types, v_separator), p_versions,
-      string_to_array(p_data, v_separator), string_to_array(p_metadata, v_separator))
+    from unnest(p_owners, p_revisions, p_ids, v_types, p_versions, v_data, v_metadata)
       with ordinality as e(owner, revision, id, type, version, data, metadata, ord)
     where v_written[e.owner] is not null;
   end if;
