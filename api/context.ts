@@ -5,7 +5,7 @@ import type { Asked } from '../commands/dispatch.ts';
 import type { Engine } from '../commands/engine.ts';
 import { load } from '../commands/states.ts';
 import { canonicalJson } from '../domain/codec.ts';
-import type { Bus, ModelLibrary } from '../domain/ports.ts';
+import type { ModelLibrary } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Telemetry } from '../domain/telemetry.ts';
 import type { agentQueries } from '../projections/agents.ts';
@@ -19,7 +19,6 @@ import type { RequestContext } from './route.ts';
 /** What routes need of the outside; made once by each composition root. */
 export interface ApiContext {
   readonly engine: Engine;
-  readonly bus: Bus;
   readonly feed: Feed;
   readonly telemetry: Telemetry;
   readonly agents: ReturnType<typeof agentQueries>;

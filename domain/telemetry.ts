@@ -1,7 +1,5 @@
 /** What is measured, declared as a table: name, kind, labels and help. Base units, Prometheus names. */
 export const metrics = {
-  eventlog_append_duration_seconds: { kind: 'histogram', labels: ['outcome'], help: 'Time of an append to the log' },
-  projection_lag_events: { kind: 'gauge', labels: [], help: 'Events between the head of the log and the read models' },
   wakeup_to_claim_seconds: { kind: 'histogram', labels: [], help: 'Time from a turn being requested to its claim' },
   sweeper_recovered_total: {
     kind: 'counter',

@@ -41,7 +41,7 @@ export async function startService(
     const streams = createOpenStreams(telemetry);
     const tickets = createStreamTickets(systemClock, systemIds);
     const operations = createOperations(systemClock, systemIds);
-    const ctx: ApiContext = { engine, bus, feed, telemetry, library: models.library, ...reads };
+    const ctx: ApiContext = { engine, feed, telemetry, library: models.library, ...reads };
     const stopping = { now: false };
     const api = createApi({
       routes: allRoutes(ctx, { streams, tickets, operations }),

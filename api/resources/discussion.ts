@@ -121,7 +121,7 @@ export function showDiscussion(row: DiscussionRow): z.input<typeof discussionSch
   };
 }
 
-/** What every write on a discussion answers. @param status of HTTP when it is not the route's first. */
+/** What every write on a discussion answers. */
 export function answerOutcome(
   outcome: DiscussionOutcome,
   extra: { body?: unknown; headers?: Record<string, string> } = {},
