@@ -86,6 +86,32 @@ export interface Bus {
 }
 
 /**
+ * Every committed event, in the log's order and without gaps, for programs other than this engine. Any number of processes
+ * may announce: each event is announced once, whoever wins. What was announced is kept for a bounded time, and is never
+ * the truth.
+ */
+export interface Announcements {
+  /** Position of the last event announced; null when there is none (any more). */
+  last(): Promise<bigint | null>;
+  /**
+   * Announces events, the first of which follows `after` (null: nothing was announced before). Resolves when all are taken.
+   * Rejects with `Refusal('conflict')` when somebody else has announced meanwhile: the caller asks for `last` again.
+   */
+  announce(events: readonly RecordedEvent[], after: bigint | null): Promise<void>;
+}
+
+/**
+ * Places at something whose use is limited over all processes (a model, a provider). A place that is not renewed for its
+ * `leaseMs` is free again. Losing them all is harmless: for a moment more may run than allowed.
+ */
+export interface Slots {
+  /** Takes a place of each, or none: false when one of them is full. A holder that has its places already keeps them. */
+  take(holder: string, wanted: readonly { name: string; limit: number }[], leaseMs: number): Promise<boolean>;
+  renew(holders: readonly string[]): Promise<void>;
+  free(holders: readonly string[]): Promise<void>;
+}
+
+/**
  * A provider of language models. `generate` yields text deltas and then exactly one `done` (a stream that ends without
  * one is never an answer); it throws `ModelFailure` with a reason of the closed list, and only that. Aborting the signal
  * stops the provider's work itself, not only our reading, and rejects with reason `cancelled`. The request's deadlines

@@ -17,14 +17,37 @@ export const settingsSchema = z.object({
     .startsWith('postgres')
     .optional()
     .describe('a PostgreSQL server instead of the embedded one'),
-  EVENTSTORE_URL: z.string().optional().describe('not supported yet'),
-  NATS_URL: z.string().optional().describe('not supported yet'),
+  DATABASE_READ_URL: z
+    .string()
+    .startsWith('postgres')
+    .optional()
+    .describe('a read replica of that server, for the queries of the API'),
+  DATABASE_POOL: whole(2, 200).default(10).describe('connections of this process to DATABASE_URL at most'),
+  DATABASE_SLOW_MS: whole(1, 600_000).default(500).describe('queries that take longer are counted and logged as slow'),
+  EVENTSTORE_URL: z
+    .string()
+    .regex(/^(esdb|eventstore|kurrent(db)?)(\+discover)?:\/\//, 'begins with esdb:// or esdb+discover://')
+    .optional()
+    .describe('an EventStoreDB for the log; needs DATABASE_URL for the read models'),
+  NATS_URL: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('NATS servers with JetStream, separated by commas; several processes need one'),
   WEAVIATE_URL: z.string().optional().describe('not supported yet'),
   OLLAMA_URL: url.default('http://127.0.0.1:11434').describe('an Ollama server'),
   OLLAMA_NUM_CTX: whole(256, 1_048_576).default(4096).describe('context in tokens for agents that do not set num_ctx'),
   OLLAMA_CONCURRENCY: whole(1, 64).default(1).describe('calls to Ollama at once; more wait here'),
-  OPENAI_API_KEY: z.string().min(1).optional().describe('found and reported; its models are not supported yet'),
-  ANTHROPIC_API_KEY: z.string().min(1).optional().describe('found and reported; its models are not supported yet'),
+  OPENAI_API_KEY: z.string().min(1).optional().describe('makes the models of OpenAI available'),
+  OPENAI_BASE_URL: url.default('https://api.openai.com/v1').describe('OpenAI, or any server that speaks its protocol'),
+  OPENAI_CONTEXT_TOKENS: whole(256, 10_000_000)
+    .default(128_000)
+    .describe('context in tokens of the models at OPENAI_BASE_URL, which does not tell'),
+  ANTHROPIC_API_KEY: z.string().min(1).optional().describe('makes the models of Anthropic available'),
+  ANTHROPIC_BASE_URL: url.default('https://api.anthropic.com').describe('Anthropic, or a server that speaks its protocol'),
+  ANTHROPIC_CONTEXT_TOKENS: whole(256, 10_000_000)
+    .default(200_000)
+    .describe('context in tokens of the models at ANTHROPIC_BASE_URL'),
   OFFLINE_TOKENS_PER_SECOND: z.coerce
     .number()
     .positive()
@@ -34,6 +57,25 @@ export const settingsSchema = z.object({
   MODEL_CHUNK_SECONDS: whole(1, 3600).default(30).describe('longest silence inside an answer'),
   MODEL_TOTAL_SECONDS: whole(1, 86_400).default(300).describe('longest answer'),
   WORKER_CONCURRENCY: whole(1, 1000).default(32).describe('turns at once in this process'),
+  WORKER_ROLES: z
+    .string()
+    .default('projector,relay,sweeper,turns')
+    .transform((text) => [...new Set(text.split(',').map((role) => role.trim()))])
+    .pipe(z.array(z.enum(['projector', 'relay', 'sweeper', 'turns'])).min(1))
+    .describe('what this process does beside the API, separated by commas'),
+  MODEL_LIMITS: z
+    .string()
+    .default('')
+    .transform((text, context) => {
+      const limits = new Map<string, number>();
+      for (const part of text.split(',').map((each) => each.trim()))
+        if (/^[a-z]+(\/.+)?=[1-9]\d{0,4}$/.test(part))
+          limits.set(part.slice(0, part.lastIndexOf('=')), Number(part.slice(part.lastIndexOf('=') + 1)));
+        else if (part !== '')
+          context.addIssue({ code: 'custom', message: `"${part}" is not <provider>=<n> or <provider>/<model>=<n>` });
+      return limits as ReadonlyMap<string, number>;
+    })
+    .describe('turns at once over all processes, such as ollama=4,openai/gpt-5=20; no limit when unset'),
   WORKER_ID: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,100}$/)
@@ -84,7 +126,7 @@ export function readSettings(
     const wrong = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
     throw new Refusal('invalid', `settings that cannot be used: ${wrong.join('; ')}`);
   }
-  for (const name of ['EVENTSTORE_URL', 'NATS_URL', 'WEAVIATE_URL'] as const)
+  for (const name of ['WEAVIATE_URL'] as const)
     if (result.data[name] !== undefined)
       throw new Refusal('invalid', `${name} is set, but this version cannot use it yet: unset it`);
   return { ...result.data, COLLOQUY_DATA: resolve(result.data.COLLOQUY_DATA) };
