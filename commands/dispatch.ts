@@ -93,6 +93,9 @@ async function attempt<S, E extends { type: string; data: unknown }>(
       const before = await processedBefore(engine, stream, asked, loaded.revision);
       if (before !== null) return recordedOutcome(engine, aggregate, command.id, before, asked);
     }
+    // Not before: the last conflict may have been with this very command, sent to another process before.
+    if (conflicts >= MAX_CONFLICTS)
+      throw new Refusal('conflict', 'others keep changing this at the same moment: try again', { retryable: true });
     let decided: readonly E[];
     const nowMs = engine.clock.now();
     try {
@@ -109,11 +112,6 @@ async function attempt<S, E extends { type: string; data: unknown }>(
       return await write(engine, aggregate, { command, asked, stream, loaded, decided, nowMs, project: project ?? '' });
     } catch (error) {
       if (!(error instanceof WrongExpectedRevision)) throw error;
-      if (conflicts + 1 >= MAX_CONFLICTS)
-        throw new Refusal('conflict', 'others keep changing this at the same moment: try again', {
-          retryable: true,
-          cause: error,
-        });
       loaded = await refresh(engine, aggregate, stream);
       current = true;
     }

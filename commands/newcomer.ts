@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { profileAt } from '../domain/agent/agent.ts';
+import { modelChain, profileAt } from '../domain/agent/agent.ts';
 import type { Newcomer } from '../domain/discussion/commands.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { lineOfText } from '../domain/text.ts';
@@ -43,9 +43,10 @@ export async function newcomer(
   if (version > state.versions.length)
     throw refuse('unknown-version', `this agent has ${state.versions.length} version(s)`);
   const profile = profileAt(state, version);
-  const { provider, name } = profile.model;
-  if (at.costLimited && provider !== 'offline' && provider !== 'ollama')
-    throw refuse('no-price', `no price is known for ${provider}/${name}: leave out maxCostUsd`);
+  const { provider } = profile.model;
+  const priceless = modelChain(profile).find((each) => each.provider !== 'offline' && each.provider !== 'ollama');
+  if (at.costLimited && priceless !== undefined)
+    throw refuse('no-price', `no price is known for ${priceless.provider}/${priceless.name}: leave out maxCostUsd`);
   if (provider !== 'external' && body.answerWithinMs !== undefined)
     throw refuse('not-waited-for', 'only people and external agents have a time to answer');
   return {

@@ -18,6 +18,7 @@ export function reviseAgent(
     ...(body.name === undefined ? {} : { name: body.name }),
     ...(body.instructions === undefined ? {} : { instructions: body.instructions }),
     ...(body.model === undefined ? {} : { model: body.model }),
+    ...(body.fallbacks === undefined ? {} : { fallbacks: body.fallbacks }),
   };
   return dispatch(
     engine,

@@ -1,5 +1,5 @@
 import { Refusal } from '../refusal.ts';
-import type { AgentEvent, AgentProfile } from './events.ts';
+import type { AgentEvent, AgentModel, AgentProfile } from './events.ts';
 
 export type Agent =
   | { readonly status: 'none' }
@@ -34,22 +34,45 @@ export function evolveAgent(state: Agent, event: AgentEvent): Agent {
   }
 }
 
-/** @throws Refusal when the state forbids it (`conflict`) or there is no such agent (`not-found`). */
+/**
+ * @throws Refusal when the state forbids it (`conflict`), there is no such agent (`not-found`), or its fall-backs do not go
+ * with its model (`invalid`).
+ */
 export function decideAgent(state: Agent, command: AgentCommand): AgentEvent[] {
   if (command.kind === 'register') {
     if (state.status !== 'none') throw new Refusal('conflict', 'this agent exists already');
-    return [{ type: 'AgentRegistered', data: { projectId: command.projectId, profile: command.profile } }];
+    const profile = consistent(command.profile);
+    return [{ type: 'AgentRegistered', data: { projectId: command.projectId, profile } }];
   }
   if (state.status === 'none') throw new Refusal('not-found', 'there is no such agent');
   if (state.status === 'retired') throw new Refusal('conflict', 'the agent is retired');
   if (command.kind === 'retire')
     return [{ type: 'AgentRetired', data: command.reason === undefined ? {} : { reason: command.reason } }];
   if (Object.keys(command.changes).length === 0)
-    throw new Refusal('invalid', 'nothing to change: give name, instructions or model');
+    throw new Refusal('invalid', 'nothing to change: give name, instructions, model or fallbacks');
   if (state.versions.length >= MAX_VERSIONS)
     throw new Refusal('conflict', `an agent has at most ${MAX_VERSIONS} versions: register a new one`);
-  const profile = { ...profileAt(state, state.versions.length), ...command.changes };
+  const profile = consistent({ ...profileAt(state, state.versions.length), ...command.changes });
   return [{ type: 'AgentRevised', data: { version: state.versions.length + 1, profile } }];
+}
+
+/** The agent's models in the order in which they are asked: its own, then its fall-backs. */
+export function modelChain({ model, fallbacks = [] }: AgentProfile): readonly [AgentModel, ...AgentModel[]] {
+  return [model, ...fallbacks];
+}
+
+/** A revision may change one of the two alone, so no schema of a request can check this. */
+function consistent(profile: AgentProfile): AgentProfile {
+  const [own, ...others] = modelChain(profile);
+  if (others.length > 0 && own.provider === 'external')
+    throw unfit('not-asked', 'an agent that runs elsewhere has no fall-backs');
+  if (others.some(({ provider, name }) => provider === own.provider && name === own.name))
+    throw unfit('same-model', `${own.provider}/${own.name} is the model of the agent: it cannot be its fall-back too`);
+  return profile;
+}
+
+function unfit(code: string, detail: string): Refusal {
+  return new Refusal('invalid', detail, { issues: [{ pointer: '/fallbacks', code, detail }] });
 }
 
 /** @throws Refusal `not-found` when the agent has no such version. */

@@ -9,6 +9,16 @@ export const modelSchema = z.strictObject({
 });
 export type AgentModel = z.infer<typeof modelSchema>;
 
+/** Models of the same provider and name are the same model, whatever their parameters. */
+export const fallbacksSchema = z
+  .array(modelSchema.extend({ provider: z.enum(providers).exclude(['external']) }))
+  .max(4)
+  .refine((models) => new Set(models.map(({ provider, name }) => `${provider}/${name}`)).size === models.length, {
+    message: 'must not name a model twice',
+  });
+
+export type Fallbacks = z.infer<typeof fallbacksSchema>;
+
 /** What an agent is, at one version. */
 export const profileSchema = z.strictObject({
   name: lineOfText(64).refine((name) => !/[@<>[\]{}|]/.test(name), {
@@ -16,6 +26,8 @@ export const profileSchema = z.strictObject({
   }),
   instructions: plainText(20_000),
   model: modelSchema,
+  /** Asked in this order when the model before them failed. */
+  fallbacks: fallbacksSchema.optional(),
 });
 export type AgentProfile = z.infer<typeof profileSchema>;
 

@@ -1,7 +1,7 @@
 import { lineOfText, plainText } from '../text.ts';
 import type { StopReason } from '../model.ts';
 import type { Content } from '../content.ts';
-import type { Limits, Participant, Policy, PromptRecord } from './events.ts';
+import type { Chain, Limits, Participant, Policy, PromptRecord } from './events.ts';
 import { limitsSchema } from './events.ts';
 
 /** A participant before it has an id; its name is made unique when it joins. */
@@ -56,6 +56,7 @@ export type DiscussionCommand =
       readonly leaseMs: number;
       readonly reserved: number;
       readonly prompt: PromptRecord;
+      readonly chain?: Chain;
     } & Attempt)
   | ({
       readonly kind: 'completeTurn';
@@ -70,8 +71,9 @@ export type DiscussionCommand =
       readonly detail: string;
       readonly partial?: string;
       readonly usage: ReportedUsage;
-      /** Whether another attempt may succeed. */
+      /** Whether another attempt with the same model may succeed. */
       readonly retryable: boolean;
+      /** Pause before the same models are asked again; a fall-back is asked at once. */
       readonly retryAfterMs: number;
       readonly halveWindow: boolean;
     } & Attempt)

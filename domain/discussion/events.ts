@@ -87,6 +87,19 @@ export const promptRecordSchema = z.strictObject({
 });
 export type PromptRecord = z.infer<typeof promptRecordSchema>;
 
+/** Which model of the agent's chain answers an attempt. */
+export const chainSchema = z.strictObject({
+  /** 0 for the agent's own model, n for its nth fall-back. */
+  index: z.int().min(0),
+  length: z.int().min(2),
+  /**
+   * Why a fall-back: the model before it `failed` at this turn, or was passed over because its provider was seen to fail
+   * (`circuit_open`). Absent for the agent's own model.
+   */
+  reason: z.enum(['failed', 'circuit_open']).optional(),
+});
+export type Chain = z.infer<typeof chainSchema>;
+
 const turnId = id;
 const attempt = z.int().min(1);
 const text = personal(plainText(1_000_000));
@@ -143,6 +156,8 @@ export const discussionEvents = {
       /** Tokens set aside for this attempt, and charged should its worker die. */
       reserved: z.int().min(0),
       prompt: promptRecordSchema,
+      /** Absent for an agent with one model. */
+      chain: chainSchema.optional(),
     }),
   },
   TurnCompleted: {
@@ -176,6 +191,10 @@ export const discussionEvents = {
       retryAfterMs: z.int().min(0).nullable(),
       /** The next attempt shows this share of the window, in 1/n. */
       windowDivisor: z.int().min(1).optional(),
+      /** The next attempt asks this model of the chain. Absent when nothing changes it, and for an agent with one model. */
+      nextModel: z.int().min(0).optional(),
+      /** The model of this attempt is not asked again at this turn: it fails whenever it is. */
+      modelSpent: z.literal(true).optional(),
     }),
   },
   TurnFailed: {

@@ -121,6 +121,8 @@ function requested(
     attempts: 0,
     failures: 0,
     windowDivisor: 1,
+    nextModel: 0,
+    spentModels: [],
     claim: null,
     cause: place.cause ?? null,
   };
@@ -147,10 +149,17 @@ function abandoned(
     };
   const failures = data.reason === 'lease_lost' ? turn.failures : turn.failures + 1;
   const windowDivisor = data.windowDivisor ?? turn.windowDivisor;
+  const nextModel = data.nextModel ?? turn.nextModel;
+  const spent = data.modelSpent === true ? (turn.claim?.chain?.index ?? 0) : null;
+  const spentModels = spent === null ? turn.spentModels : [...turn.spentModels, spent];
   return {
     ...state,
     tokensUsed,
-    turn: { ...turn, claim: null, failures, windowDivisor, dueAtMs: place.atMs + (data.retryAfterMs ?? 0) },
+    turn: {
+      ...turn,
+      ...{ claim: null, failures, windowDivisor, nextModel, spentModels },
+      dueAtMs: place.atMs + (data.retryAfterMs ?? 0),
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import type { DiscussionEventData, Limits, Participant, Policy, PromptRecord } from './events.ts';
+import type { Chain, DiscussionEventData, Limits, Participant, Policy, PromptRecord } from './events.ts';
 
 /** A claim in flight: the attempt of one worker at one turn. */
 export interface Claim {
@@ -11,6 +11,8 @@ export interface Claim {
   readonly revision: number;
   readonly reserved: number;
   readonly prompt: PromptRecord;
+  /** Absent for an agent with one model. */
+  readonly chain?: Chain | undefined;
 }
 
 export interface OpenTurn {
@@ -27,6 +29,10 @@ export interface OpenTurn {
   /** The next attempt is due at this time. */
   readonly dueAtMs: number;
   readonly windowDivisor: number;
+  /** The model of the agent's chain that the next attempt asks, from 0. */
+  readonly nextModel: number;
+  /** Models of the chain that are not asked again at this turn. */
+  readonly spentModels: readonly number[];
   readonly claim: Claim | null;
   /** The event that requested it. */
   readonly cause: { readonly eventId: string; readonly correlationId: string } | null;
@@ -81,7 +87,7 @@ export type Discussion =
 export type ExistingDiscussion = Exclude<Discussion, { status: 'none' }>;
 
 /** Version of this fold: snapshots of another one do not count. */
-export const DISCUSSION_FOLD = 1;
+export const DISCUSSION_FOLD = 2;
 
 /** Participants who may be given the floor. */
 export function present(state: ExistingDiscussion): readonly Speaker[] {

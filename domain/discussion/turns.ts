@@ -2,13 +2,10 @@ import { Refusal } from '../refusal.ts';
 import type { Attempt, DiscussionCommand } from './commands.ts';
 import type { Deciding } from './decide.ts';
 import type { DiscussionEvent, Why } from './events.ts';
+import { nextAttempt } from './nextAttempt.ts';
 import { deadlinePassed, limitReached, stopPhraseEnd } from './limits.ts';
 import { present, reservedTokens, type Claim, type ExistingDiscussion, type OpenTurn } from './state.ts';
 
-/** Attempts that a model may fail at before the turn fails. */
-export const MAX_FAILURES = 3;
-/** Attempts in all, those of lost workers included. */
-const MAX_ATTEMPTS = 20;
 /** How long an agent that runs elsewhere has for its answer. */
 export const EXTERNAL_ANSWER_MS = 10 * 60_000;
 
@@ -163,8 +160,7 @@ function abandon(state: ExistingDiscussion, command: Extract<TurnCommand, { kind
       ? state.unsettled.find((each) => each.turnId === command.turnId && each.attempt === command.attempt)
       : turn.claim;
   fenced(held, command);
-  const failures = (turn?.failures ?? 0) + (command.reason === 'lease_lost' ? 0 : 1);
-  const again = turn !== null && command.retryable && failures < MAX_FAILURES && turn.attempts < MAX_ATTEMPTS;
+  const next = turn === null ? null : nextAttempt(turn, command);
   const { turnId, attempt, reason, detail, partial, usage } = command;
   const abandoned: DiscussionEvent = {
     type: 'TurnAttemptAbandoned',
@@ -175,10 +171,10 @@ function abandon(state: ExistingDiscussion, command: Extract<TurnCommand, { kind
       detail,
       ...(partial === undefined ? {} : { partial }),
       usage,
-      retryAfterMs: again ? command.retryAfterMs : null,
-      ...(again && command.halveWindow ? { windowDivisor: turn.windowDivisor * 2 } : {}),
+      retryAfterMs: null,
+      ...next,
     },
   };
-  if (again || turn === null) return [abandoned];
+  if (next !== null || turn === null) return [abandoned];
   return [abandoned, { type: 'TurnFailed', data: { turnId, attempts: attempt, reason, detail } }];
 }

@@ -1,5 +1,12 @@
 import * as assert from 'uvu/assert';
-import { decideAgent, evolveAgent, profileAt, type Agent, type AgentCommand } from '../../../domain/agent/agent.ts';
+import {
+  decideAgent,
+  evolveAgent,
+  modelChain,
+  profileAt,
+  type Agent,
+  type AgentCommand,
+} from '../../../domain/agent/agent.ts';
 import { agentEvents, profileSchema, type AgentEvent, type AgentProfile } from '../../../domain/agent/events.ts';
 import { refusalOf } from '../given.ts';
 import { suite } from '../../harness.ts';
@@ -90,6 +97,35 @@ test('profiles: names without structure, parameters in range', () => {
   assert.ok(profileSchema.safeParse({ ...profile, name: 'Ada Lovelace 🫖' }).success);
   for (const parameters of [{ num_predict: 0 }, { num_predict: -1 }, { temperature: '1' }, { top_p: 0 }, { seeds: 1 }])
     assert.not.ok(profileSchema.safeParse({ ...profile, model: { ...profile.model, parameters } }).success);
+});
+
+test('fall-backs: models that are asked, none of them twice, at most four', () => {
+  const named = (...names: string[]) => names.map((name) => ({ provider: 'ollama', name }));
+  const fits = (fallbacks: unknown) => profileSchema.safeParse({ ...profile, fallbacks }).success;
+  assert.ok(fits(named('a', 'b', 'c', 'd')) && fits([]));
+  assert.ok(fits([...named('a'), { provider: 'openai', name: 'a' }]), 'of another provider it is another model');
+  assert.not.ok(fits(named('a', 'b', 'c', 'd', 'e')));
+  assert.not.ok(fits([...named('a'), { provider: 'ollama', name: 'a', parameters: { seed: 1 } }]));
+  assert.not.ok(fits([{ provider: 'external', name: 'a' }]));
+});
+
+test('fall-backs go with the model, also where only one of the two is changed', () => {
+  const model = { provider: 'ollama' as const, name: 'a' };
+  const fallbacks = [model, { provider: 'offline' as const, name: 'other' }];
+  const chained = after({ status: 'none' }, { ...register, profile: { ...profile, fallbacks } });
+  assert.equal(modelChain(profileAt(chained, 1)), [profile.model, ...fallbacks]);
+  assert.equal(modelChain(profile), [profile.model]);
+  refuses(chained, { kind: 'revise', changes: { model } }, 'invalid', /ollama\/a is the model of the agent/);
+  refuses(
+    registered,
+    { kind: 'revise', changes: { fallbacks: [{ provider: 'offline', name: 'offline' }] } },
+    'invalid',
+    /fall-back too/,
+  );
+  const external = { provider: 'external' as const, name: 'elsewhere' };
+  refuses(chained, { kind: 'revise', changes: { model: external } }, 'invalid', /runs elsewhere/);
+  const moved = after(chained, { kind: 'revise', changes: { model: external, fallbacks: [] } });
+  assert.equal(modelChain(profileAt(moved, 2)), [external]);
 });
 
 test.run();

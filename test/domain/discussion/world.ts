@@ -210,7 +210,9 @@ function workersCommand(world: World, step: Step): DiscussionCommand {
     const open = world.state.status === 'none' ? null : world.state.turn;
     const attempt = Math.max(1, (open?.attempts ?? 0) + (pick === 11 ? 0 : 1));
     const turnId = pickedTurn(world, pick);
-    return { kind: 'claimTurn', turnId, attempt, ...by, leaseMs: 15_000, reserved: amount, prompt: promptRecord };
+    const chain = pick % 2 === 0 ? {} : { chain: { index: open?.nextModel ?? 0, length: 3 } };
+    const claim = { leaseMs: 15_000, reserved: amount, prompt: promptRecord, ...chain };
+    return { kind: 'claimTurn', turnId, attempt, ...by, ...claim };
   }
   const known = world.attempts.at(pick < 8 ? -1 : 6 - pick) ?? {
     turnId: pickedTurn(world, pick),
