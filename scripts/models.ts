@@ -1,9 +1,12 @@
-/** Which models there are: the built-in one always, Ollama where its server answers. */
+/** Which models there are: the built-in one always, Ollama where its server answers, OpenAI and Anthropic as set. */
 import type { LanguageModel, ModelLibrary } from '../domain/ports.ts';
-import type { Settings } from '../infra/config.ts';
+import { createAnthropicModel } from '../infra/anthropic.ts';
+import { type Settings, settingsSchema } from '../infra/config.ts';
+import type { HttpModel } from '../infra/modelOverHttp.ts';
 import { createOfflineModel } from '../infra/offlineModel.ts';
 import { createOllamaModel } from '../infra/ollama.ts';
 import { createOllamaLibrary } from '../infra/ollamaLibrary.ts';
+import { createOpenAiModel } from '../infra/openai.ts';
 import { systemClock } from '../infra/system.ts';
 
 export interface Models {
@@ -24,6 +27,7 @@ export function openModels(settings: Settings): Models {
   const ollama = createOllamaModel({ ...shared, maxConcurrent: settings.OLLAMA_CONCURRENCY });
   const library = createOllamaLibrary(shared);
   const offline = createOfflineModel({ clock: systemClock, ...pace });
+  const remote = openRemote(settings);
   const ollamaNames = async () => {
     if (!(await ollama.reachable().catch(() => false))) return [];
     return (await library.list().catch(() => [])).map(({ name }) => name);
@@ -32,6 +36,7 @@ export function openModels(settings: Settings): Models {
     providers: new Map<string, LanguageModel>([
       ['offline', offline],
       ['ollama', ollama],
+      ...remote.map(({ model }) => [model.provider, model] as const),
     ]),
     library,
     ollamaNames,
@@ -41,13 +46,32 @@ export function openModels(settings: Settings): Models {
         names.length > 0
           ? [`Ollama at ${settings.OLLAMA_URL}: ${names.slice(0, 4).join(', ')}${names.length > 4 ? ', …' : ''}`]
           : [];
-      if (settings.OPENAI_API_KEY !== undefined)
-        lines.push('OPENAI_API_KEY is set; OpenAI is not supported by this version yet');
-      if (settings.ANTHROPIC_API_KEY !== undefined)
-        lines.push('ANTHROPIC_API_KEY is set; Anthropic is not supported by this version yet');
-      if (names.length === 0) lines.push('no Ollama answers at OLLAMA_URL: only the built-in model is there');
+      lines.push(...remote.map(({ line }) => line));
+      const alone = remote.length === 0 ? ': only the built-in model is there' : '';
+      if (names.length === 0) lines.push(`no Ollama answers at OLLAMA_URL${alone}`);
       return [...lines, 'built-in offline model: no weights, composes from topic and document'];
     },
-    close: () => ollama.close(),
+    close() {
+      ollama.close();
+      for (const { model } of remote) model.close();
+    },
   };
+}
+
+/** Those with a key, or with another address than the provider's own: such a server may need no key. */
+function openRemote(settings: Settings): { model: HttpModel; line: string }[] {
+  const known = [
+    { setting: 'OPENAI', called: 'OpenAI', create: createOpenAiModel },
+    { setting: 'ANTHROPIC', called: 'Anthropic', create: createAnthropicModel },
+  ] as const;
+  return known.flatMap(({ setting, called, create }) => {
+    const apiKey = settings[`${setting}_API_KEY`];
+    const baseUrl = settings[`${setting}_BASE_URL`];
+    const elsewhere = baseUrl !== settingsSchema.shape[`${setting}_BASE_URL`].parse(undefined);
+    if (apiKey === undefined && !elsewhere) return [];
+    const contextTokens = settings[`${setting}_CONTEXT_TOKENS`];
+    const model = create({ baseUrl, contextTokens, clock: systemClock, ...(apiKey === undefined ? {} : { apiKey }) });
+    const place = elsewhere ? `what speaks ${called}'s protocol at ${new URL(baseUrl).host}` : called;
+    return [{ model, line: `provider ${model.provider}: ${place}` }];
+  });
 }
