@@ -1,4 +1,7 @@
 import { createMemoryBus } from '../../infra/memoryBus.ts';
 import { busContract } from '../contracts/bus.ts';
 
-busContract('in memory', async () => ({ bus: createMemoryBus(), stop: async () => undefined }));
+busContract('in memory', async () => {
+  const bus = createMemoryBus();
+  return { bus, other: bus, stop: async () => undefined };
+});
