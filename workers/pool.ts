@@ -1,9 +1,10 @@
-import { LRUCache } from 'lru-cache';
 import type { WakeUp } from '../domain/ports.ts';
-import { createAgentProfiles } from './agentProfiles.ts';
+import { createLanes, type First, type Lanes } from './lanes.ts';
+import { keepLooking } from './looking.ts';
+import { createPicking, type Picking } from './picking.ts';
 import type { Running } from './settle.ts';
-import type { Transcripts } from './transcripts.ts';
-import { runTurn, type TurnEnd } from './turn.ts';
+import { createSnoozes } from './snoozes.ts';
+import { runTurn, type TurnEnd, type TurnSources } from './turn.ts';
 import type { WorkerContext } from './worker.ts';
 
 /** The attempts of this process. */
@@ -12,98 +13,81 @@ export interface Pool {
   readonly running: ReadonlyMap<string, Running>;
   /** Stops an attempt whose turn was ended from outside; what it has written so far is kept. */
   stop(turnId: string, reason: 'cancelled' | 'released'): void;
+  /** Looks into the read model now and then, until it is told to take nothing new: for what no wake-up has reached. */
+  keepLooking(): Promise<void>;
   /** Resolves when nothing runs any more. */
   idle(): Promise<void>;
 }
 
-/** Turns kept in mind that ended here: far more than end while a read model catches up. */
-const MAX_ENDED = 1000;
+/** Turns in a row that a lane could not claim before it ends: many that cannot be run are no reason to turn in a circle. */
+const MAX_MISSES = 50;
 
 /**
- * Takes wake-ups while there is room, and runs a turn for each. A wake-up only says that there is work: when several wait,
- * the best waiting turn of the read model goes first and the named one is put back.
+ * Runs turns in as many lanes as may run at once. A lane begins with a wake-up, or with a turn that no wake-up has
+ * reached. While there is room the named turn runs at once; the last lane takes the best waiting turn instead. A lane goes
+ * on with the best waiting turn when all were in use, when its turn was gone or its model full, and when it has freed a
+ * place at a model: so no wake-up has to be put back, and each stands for some turn that waits. No wake-up is taken while
+ * all lanes are in use: it stays for other workers.
  */
-export function startPool(ctx: WorkerContext, transcripts: Transcripts, signal: AbortSignal): Pool {
+export function startPool(ctx: WorkerContext, sources: TurnSources, signal: AbortSignal): Pool {
   const running = new Map<string, Running>();
-  const sources = { transcripts, profiles: createAgentProfiles(ctx.engine) };
-  const tasks = new Set<Promise<void>>();
-  // From the wake-up on, not from the claim: a second task for a turn that is only being prepared would, when it finds
-  // the turn taken, end the lease and the deltas of the first one.
-  const busy = new Set<string>();
-  const ended = new LRUCache<string, true>({ max: MAX_ENDED });
-  const isTaken = (turnId: string) => busy.has(turnId) || ended.has(turnId);
-  let free: () => void = () => undefined;
-  const work = async (wakeUp: WakeUp, ack: () => void) => {
+  const picking = createPicking(ctx);
+  const snoozes = createSnoozes(ctx, signal);
+
+  /** @returns how it ended, and whether it was claimed; null when it could not be run. */
+  const run = async (wakeUp: WakeUp, ack: () => void): Promise<{ end: TurnEnd; claimed: boolean } | null> => {
+    const { turnId } = wakeUp;
+    let end: TurnEnd | null = null;
     try {
-      const end = await runTurn(ctx, sources, wakeUp, (claimed) => {
-        running.set(claimed.turnId, claimed);
+      end = await runTurn(ctx, sources, wakeUp, (claimed) => {
+        running.set(turnId, claimed);
         ctx.telemetry.set('turns_running', running.size);
         ack();
       });
-      if (end.kind === 'done') ended.set(wakeUp.turnId, true);
-      later(ctx, wakeUp, end, signal);
     } catch (error) {
-      ctx.log.error({ err: error, turnId: wakeUp.turnId }, 'a turn could not be run: the sweeper will try it again');
-    } finally {
-      ack();
-      busy.delete(wakeUp.turnId);
-      running.delete(wakeUp.turnId);
-      ctx.bus.endTurn(wakeUp.turnId);
-      ctx.telemetry.set('turns_running', running.size);
+      ctx.log.error({ err: error, turnId }, 'a turn could not be run: the sweeper will try it again');
     }
+    const claimed = running.delete(turnId);
+    ctx.telemetry.set('turns_running', running.size);
+    // Whoever came too late must not end what readers see of the attempt that runs.
+    if (claimed) ctx.bus.endTurn(turnId);
+    if (await sources.places.free(turnId)) picking.retry();
+    picking.left(turnId, end);
+    if (end?.kind === 'snooze') snoozes.wakeAfter(wakeUp, end.afterMs);
+    return end === null ? null : { end, claimed };
   };
-  const loop = async () => {
-    for await (const { wakeUp, ack } of ctx.bus.wakeUps({ signal })) {
-      const contended = tasks.size >= ctx.settings.concurrency - 1;
-      const chosen = contended ? await best(ctx, wakeUp, busy.size + 1, isTaken) : wakeUp;
-      if (signal.aborted) return;
-      if (busy.has(chosen.turnId)) {
-        ack();
-        continue;
-      }
-      busy.add(chosen.turnId);
-      const task: Promise<void> = work(chosen, ack).finally(() => {
-        tasks.delete(task);
-        free();
-      });
-      tasks.add(task);
-      while (tasks.size >= ctx.settings.concurrency && !signal.aborted)
-        await new Promise<void>((resolve) => (free = resolve));
+  const lane = async (first: First, ack: () => void) => {
+    let turn = await first;
+    for (let misses = 0; turn !== null && !signal.aborted;) {
+      const ran = await run(turn, ack);
+      // Not acknowledged: it comes again, here or elsewhere.
+      if (ran === null) return;
+      misses = ran.claimed ? 0 : misses + 1;
+      const on = lanes.isFull() || ran.end.kind === 'gone' || ctx.settings.limits.size > 0;
+      turn = on && misses < MAX_MISSES ? await picking.best(null) : null;
     }
+    if (turn === null) ack();
   };
-  loop().catch((error: unknown) => ctx.log.error({ err: error }, 'no wake-ups come any more'));
+  const lanes = createLanes(ctx.settings.concurrency, ctx.engine.clock, lane);
+  takeWakeUps(ctx, lanes, picking, signal).catch((error: unknown) =>
+    ctx.log.error({ err: error }, 'no wake-ups come any more'),
+  );
   return {
     running,
     stop(turnId, reason) {
       running.get(turnId)?.abort.abort(reason);
     },
-    async idle() {
-      while (tasks.size > 0) await Promise.race(tasks);
-    },
+    keepLooking: () => keepLooking(ctx, lanes, picking, signal),
+    idle: () => lanes.idle(),
   };
 }
 
-/**
- * The turn to run instead, when another one waits that should go first; the named one then waits on. A read model that is
- * behind still lists turns that run or have ended here, and one that cannot be asked must not end the worker: the named one runs then.
- */
-async function best(
-  ctx: WorkerContext,
-  named: WakeUp,
-  limit: number,
-  isTaken: (turnId: string) => boolean,
-): Promise<WakeUp> {
-  const waiting = await ctx.turns.waiting({ limit, now: ctx.engine.clock.now() }).catch(() => []);
-  const first = waiting.find(({ turnId }) => !isTaken(turnId));
-  if (first === undefined || first.turnId === named.turnId) return named;
-  await ctx.bus.wake(named);
-  return { kind: 'turn', project: first.project, discussionId: first.discussionId, turnId: first.turnId, revision: 0 };
-}
-
-function later(ctx: WorkerContext, wakeUp: WakeUp, end: TurnEnd, signal: AbortSignal): void {
-  if (end.kind !== 'snooze') return;
-  ctx.engine.clock
-    .sleep(end.afterMs, signal)
-    .then(() => (signal.aborted ? undefined : ctx.bus.wake(wakeUp)))
-    .catch((error: unknown) => ctx.log.warn({ err: error }, 'a wake-up was lost: the sweeper finds its turn'));
+async function takeWakeUps(ctx: WorkerContext, lanes: Lanes, picking: Picking, signal: AbortSignal): Promise<void> {
+  for await (const { wakeUp, ack } of ctx.bus.wakeUps({ signal })) {
+    // Lanes that were opened by a look may have filled the room meanwhile.
+    if (!(await lanes.hasRoom(signal))) return;
+    const atOnce = !lanes.isLast() && picking.take(wakeUp.turnId);
+    lanes.open(atOnce ? wakeUp : picking.best(wakeUp), ack);
+    if (!(await lanes.hasRoom(signal))) return;
+  }
 }

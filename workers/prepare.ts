@@ -2,10 +2,12 @@ import type { AgentProfile } from '../domain/agent/events.ts';
 import type { ExistingDiscussion, OpenTurn } from '../domain/discussion/state.ts';
 import { ModelFailure, type ModelDescription, type Usage } from '../domain/model.ts';
 import type { LanguageModel } from '../domain/ports.ts';
-import type { PromptRecord } from '../domain/discussion/events.ts';
+import type { Chain, PromptRecord } from '../domain/discussion/events.ts';
 import { planPrompt } from '../domain/prompt/plan.ts';
 import { renderPrompt, type RenderedPrompt } from '../domain/prompt/render.ts';
 import type { AgentProfiles } from './agentProfiles.ts';
+import { chooseModel } from './chooseModel.ts';
+import type { Circuits } from './circuit.ts';
 import type { Transcripts } from './transcripts.ts';
 import type { WorkerContext } from './worker.ts';
 
@@ -15,7 +17,10 @@ export interface Prepared {
   readonly rendered: RenderedPrompt;
   readonly reserved: number;
   readonly model: LanguageModel | null;
+  /** With the model that this attempt asks. */
   readonly profile: AgentProfile;
+  /** Which model of the agent's chain that is. */
+  readonly chain?: Chain;
   /** Why the model cannot even be asked: the attempt is claimed all the same, so that its failure is on record. */
   readonly failure: ModelFailure | null;
 }
@@ -29,19 +34,28 @@ const NOTHING_USED: Usage = { inputTokens: 0, outputTokens: 0, source: 'reported
 /** Time to describe a model: it is asked before every claim, and answered from memory nearly always. */
 const DESCRIBE_MS = 10_000;
 
+/** Every provider of the agent's models is left alone at the moment. */
+export interface Blocked {
+  readonly kind: 'snooze';
+  readonly afterMs: number;
+}
+
 /** Plans and renders the next attempt of the open turn from the state at one revision. */
 export async function prepareAttempt(
   ctx: WorkerContext,
-  from: { transcripts: Transcripts; profiles: AgentProfiles },
+  from: { transcripts: Transcripts; profiles: AgentProfiles; circuits: Circuits },
   discussionId: string,
   state: ExistingDiscussion,
   turn: OpenTurn,
-): Promise<Prepared> {
+): Promise<Prepared | Blocked> {
   const speaker = state.participants.find((each) => each.participantId === turn.participantId);
   if (speaker?.agentId === undefined || speaker.agentVersion === undefined)
     throw new RangeError(`turn ${turn.turnId} is not an agent's`);
   const version = speaker.agentVersion;
-  const profile = await from.profiles(speaker.agentId, version);
+  const registered = await from.profiles(speaker.agentId, version);
+  const choice = chooseModel(registered, turn, from.circuits);
+  if (typeof choice === 'number') return { kind: 'snooze', afterMs: choice };
+  const profile = { ...registered, model: choice.model };
   const model = ctx.models.get(profile.model.provider) ?? null;
   const { description, failure: silent } = await describe(ctx, profile, model);
   const contextText = await from.transcripts.contextText(discussionId);
@@ -60,7 +74,8 @@ export async function prepareAttempt(
     },
     basis,
   );
-  return { record: { ...basis, sha256: rendered.sha256 }, rendered, reserved, model, profile, failure };
+  const chosen = choice.chain === undefined ? {} : { chain: choice.chain };
+  return { record: { ...basis, sha256: rendered.sha256 }, rendered, reserved, model, profile, ...chosen, failure };
 }
 
 function tooNarrow(): ModelFailure {
@@ -107,6 +122,7 @@ async function describe(
         retryable: known.retryable,
         usage: NOTHING_USED,
         cause: error,
+        ...(known.retryAfterMs === undefined ? {} : { retryAfterMs: known.retryAfterMs }),
       }),
     };
   } finally {

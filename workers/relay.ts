@@ -2,33 +2,25 @@ import { discussions } from '../commands/aggregate.ts';
 import { load, refresh } from '../commands/states.ts';
 import type { DiscussionEvent } from '../domain/discussion/events.ts';
 import { streamId, type RecordedEvent } from '../domain/envelope.ts';
-import type { Pool } from './pool.ts';
-import type { Transcripts } from './transcripts.ts';
 import type { WorkerContext } from './worker.ts';
 
 /**
- * Follows the log from its head: a requested turn becomes a wake-up, an ended one stops its attempt here. What happened
- * before it started is the sweeper's to find.
+ * Follows the log from its head: a turn that has become claimable becomes a wake-up. What happened before it started is
+ * the sweeper's to find.
+ * @param after position from which on the log is followed.
  */
-export async function runRelay(
-  ctx: WorkerContext,
-  pool: Pool,
-  transcripts: Transcripts,
-  after: bigint,
-  signal: AbortSignal,
-): Promise<void> {
+export async function runRelay(ctx: WorkerContext, after: bigint, signal: AbortSignal): Promise<void> {
   for await (const slice of ctx.engine.store.subscribe(after, { signal }))
     for (const event of slice.events) {
-      transcripts.observe(event);
       if (!event.stream.startsWith('discussion-')) continue;
       // One event that could not be relayed must not end the relay: the sweeper finds what it would have woken.
-      await relay(ctx, pool, event as DiscussionEvent & RecordedEvent).catch((error: unknown) =>
+      await relay(ctx, event as DiscussionEvent & RecordedEvent).catch((error: unknown) =>
         ctx.log.warn({ err: error, stream: event.stream }, 'an event could not be relayed'),
       );
     }
 }
 
-async function relay(ctx: WorkerContext, pool: Pool, event: DiscussionEvent & RecordedEvent): Promise<void> {
+async function relay(ctx: WorkerContext, event: DiscussionEvent & RecordedEvent): Promise<void> {
   const discussionId = streamId(event.stream);
   const wakeUp = { kind: 'turn' as const, project: event.metadata.project, discussionId, revision: event.revision };
   switch (event.type) {
@@ -44,19 +36,10 @@ async function relay(ctx: WorkerContext, pool: Pool, event: DiscussionEvent & Re
         await ctx.bus.wake({ ...wakeUp, turnId: state.turn.turnId });
       return;
     }
-    case 'TurnCancelled':
-    case 'TurnFailed':
-    case 'TurnSkipped':
-      pool.stop(event.data.turnId, 'cancelled');
-      return;
-    case 'TurnAttemptAbandoned': {
-      // Somebody took this attempt over while it still runs here.
-      const mine = pool.running.get(event.data.turnId);
-      if (mine?.attempt === event.data.attempt) pool.stop(event.data.turnId, 'cancelled');
+    case 'TurnAttemptAbandoned':
       // Released, or lost: whoever is free goes on at once. Pauses after a failure are waited for by its own worker.
-      else if (event.data.retryAfterMs === 0) await ctx.bus.wake({ ...wakeUp, turnId: event.data.turnId });
+      if (event.data.retryAfterMs === 0) await ctx.bus.wake({ ...wakeUp, turnId: event.data.turnId });
       return;
-    }
     default:
   }
 }

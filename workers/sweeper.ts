@@ -1,25 +1,34 @@
+import { LRUCache } from 'lru-cache';
 import { v5 as uuidv5 } from 'uuid';
 import type { Asked } from '../commands/dispatch.ts';
 import { expireDiscussion } from '../commands/expireDiscussion.ts';
 import { skipTurn } from '../commands/skipTurn.ts';
 import { Refusal } from '../domain/refusal.ts';
-import type { Pool } from './pool.ts';
 import { createWatch, type Watch } from './takeover.ts';
 import { askedBy, type WorkerContext } from './worker.ts';
 
 /** Most of each kind of open work handled in one sweep. */
 const MAX_FOUND = 500;
+/** Wake-ups of one sweep at most: workers with room find by themselves what was forgotten, these only make it sooner. */
+const MAX_WOKEN = 50;
+/** Sweeps before a turn that still waits is woken again. */
+const WAKE_AGAIN = 12;
 
 /**
  * Finds open work from the read models, whatever became of its wake-up: waiting turns, silent attempts, turns whose
  * participant did not answer in time, discussions past their deadline. Everything it does may be done twice.
+ * @param isRunning whether an attempt at a turn is under way in this process.
  */
-export async function runSweeper(ctx: WorkerContext, pool: Pool, signal: AbortSignal): Promise<void> {
-  const watch = createWatch(ctx, (turnId) => pool.running.has(turnId));
-  let waitedBefore = new Set<string>();
+export async function runSweeper(
+  ctx: WorkerContext,
+  isRunning: (turnId: string) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const watch = createWatch(ctx, isRunning);
+  const woken = new LRUCache<string, number>({ max: 20 * MAX_WOKEN });
   while (!signal.aborted) {
     try {
-      waitedBefore = await sweep(ctx, pool, watch, waitedBefore);
+      await sweep(ctx, watch, woken);
     } catch (error) {
       ctx.log.warn({ err: error }, 'a sweep failed: trying again');
     }
@@ -27,26 +36,26 @@ export async function runSweeper(ctx: WorkerContext, pool: Pool, signal: AbortSi
   }
 }
 
-async function sweep(
-  ctx: WorkerContext,
-  pool: Pool,
-  watch: Watch,
-  waitedBefore: ReadonlySet<string>,
-): Promise<Set<string>> {
-  const now = ctx.engine.clock.now();
-  await watch.look();
-  const waiting = await ctx.turns.waiting({ limit: MAX_FOUND, now: now - 1 });
-  const idle = pool.running.size < ctx.settings.concurrency;
+/** Wakes only what seems forgotten, and that seldom: a long queue is no reason to fill the bus at every sweep. */
+async function wakeForgotten(ctx: WorkerContext, woken: LRUCache<string, number>): Promise<void> {
+  const { clock } = ctx.engine;
+  const { sweepMs } = ctx.settings;
+  const waiting = await ctx.turns.waiting({ limit: MAX_WOKEN, now: clock.now() - sweepMs });
   for (const { project, discussionId, turnId } of waiting) {
-    if (pool.running.has(turnId)) continue;
-    if (idle && waitedBefore.has(turnId)) ctx.telemetry.count('sweeper_recovered_total', { kind: 'turn' });
+    if (clock.monotonic() - (woken.get(turnId) ?? -Infinity) < WAKE_AGAIN * sweepMs) continue;
+    woken.set(turnId, clock.monotonic());
     await ctx.bus.wake({ kind: 'turn', project, discussionId, turnId, revision: 0 });
   }
+}
+
+async function sweep(ctx: WorkerContext, watch: Watch, woken: LRUCache<string, number>): Promise<void> {
+  const now = ctx.engine.clock.now();
+  await watch.look();
+  await wakeForgotten(ctx, woken);
   for (const { discussionId, turnId } of await ctx.turns.overdue({ limit: MAX_FOUND, now }))
     await unlessRefused(ctx, () => skipTurn(ctx.engine, discussionId, turnId, once(ctx, 'skip', turnId)));
   for (const { id: discussionId } of await ctx.discussions.pastDeadline({ limit: MAX_FOUND, now }))
     await unlessRefused(ctx, () => expireDiscussion(ctx.engine, discussionId, once(ctx, 'expire', discussionId)));
-  return new Set(waiting.map(({ turnId }) => turnId));
 }
 
 /** The same command whoever finds the work first. */

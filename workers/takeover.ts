@@ -2,6 +2,7 @@ import { v5 as uuidv5 } from 'uuid';
 import { abandonTurn } from '../commands/abandonTurn.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { ClaimRow } from '../projections/claims.ts';
+import { holderOf } from './places.ts';
 import { askedBy, type WorkerContext } from './worker.ts';
 
 /** What was last seen of an attempt's lease, and when on our own monotonic clock: wall clocks are never compared. */
@@ -80,6 +81,7 @@ async function endAttempt(ctx: WorkerContext, claim: ClaimRow, detail: string): 
     const outcome = await abandonTurn(ctx.engine, discussionId, body, askedBy(ctx, commandId, null));
     ctx.log.warn({ discussionId, turnId, attempt, worker }, `attempt taken over: ${detail}`);
     await ctx.leases.release([turnId]);
+    if (ctx.settings.limits.size > 0) await ctx.slots.free([holderOf(turnId, incarnation)]);
     const { state } = outcome;
     if (state.status === 'open' && state.turn?.turnId === turnId)
       await ctx.bus.wake({ kind: 'turn', project: state.projectId, discussionId, turnId, revision: outcome.revision });

@@ -11,17 +11,24 @@ import { ModelFailure } from '../domain/model.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { AgentProfiles } from './agentProfiles.ts';
 import { callModel, storable, type AttemptResult } from './attempt.ts';
+import { verdictOf, type Circuits } from './circuit.ts';
+import { measureAttempt } from './measureAttempt.ts';
+import type { NoPlace, Places } from './places.ts';
 import { prepareAttempt, type Prepared } from './prepare.ts';
 import { attemptOf, settle, type Running } from './settle.ts';
 import type { Transcripts } from './transcripts.ts';
 import { askedBy, type WorkerContext } from './worker.ts';
 
-/** How a wake-up ended: `gone` there was nothing to do (any more), `snooze` try again after `afterMs`. */
-export type TurnEnd = { readonly kind: 'done' | 'gone' } | { readonly kind: 'snooze'; readonly afterMs: number };
+/** How a wake-up ended: `gone` there was nothing to do (any more), `snooze` try again after `afterMs`, `full` its model has no place. */
+export type TurnEnd =
+  { readonly kind: 'done' | 'gone' } | { readonly kind: 'snooze'; readonly afterMs: number } | NoPlace;
 
 export interface TurnSources {
   readonly transcripts: Transcripts;
   readonly profiles: AgentProfiles;
+  /** One for all turns of the process. */
+  readonly circuits: Circuits;
+  readonly places: Places;
 }
 
 /** Claims in a row that met a stream that had moved: people are posting; the sweeper tries again later. */
@@ -37,12 +44,18 @@ export async function runTurn(
   wake: { discussionId: string; turnId: string; revision: number },
   claimed: (running: Running) => void,
 ): Promise<TurnEnd> {
-  const claim = await claimOpenTurn(ctx, from, wake);
+  let claim: Claimed | TurnEnd = { kind: 'gone' };
+  try {
+    claim = await claimOpenTurn(ctx, from, wake);
+  } finally {
+    if ('kind' in claim) from.circuits.giveBack(wake.turnId);
+  }
   if ('kind' in claim) return claim;
   const { running, prepared, turn } = claim;
   claimed(running);
   const result = prepared.failure === null ? await call(ctx, running, prepared) : neverAsked(prepared.failure);
-  measure(ctx, prepared, result);
+  from.circuits.ended(prepared.profile.model.provider, wake.turnId, verdictOf(result, prepared.failure === null));
+  measureAttempt(ctx, prepared, result);
   if (result.outcome === 'answered') return complete(ctx, running, turn, result);
   return abandon(ctx, running, turn, result);
 }
@@ -69,6 +82,9 @@ async function claimOpenTurn(
     if (!('turnId' in turn)) return turn;
     const state = loaded.state as ExistingDiscussion;
     const prepared = await prepareAttempt(ctx, from, discussionId, state, turn);
+    if ('kind' in prepared) return prepared;
+    const noPlace = prepared.failure === null ? await from.places.take(turnId, prepared.profile.model) : null;
+    if (noPlace !== null) return noPlace;
     const attempt: Attempt = { turnId, attempt: turn.attempts + 1, worker: ctx.worker, incarnation: ctx.incarnation };
     try {
       const asked = askedBy(
@@ -81,6 +97,7 @@ async function claimOpenTurn(
         leaseMs: ctx.settings.leaseMs,
         reserved: prepared.reserved,
         prompt: prepared.record,
+        ...(prepared.chain === undefined ? {} : { chain: prepared.chain }),
       };
       const outcome = await claimTurn(ctx.engine, discussionId, command, loaded.revision, asked);
       if (outcome.events[0]?.type !== 'TurnClaimed') return { kind: 'gone' };
@@ -215,19 +232,11 @@ async function abandon(
     { discussionId: running.discussionId, turnId: running.turnId, attempt: running.attempt, reason: body.reason },
     `attempt ended without an answer: ${body.detail}`,
   );
-  await settle(ctx, running, 'abandon', turn, (asked) => abandonTurn(ctx.engine, running.discussionId, body, asked));
-  return { kind: 'snooze', afterMs: body.retryAfterMs };
-}
-
-function measure(ctx: WorkerContext, { profile }: Prepared, result: AttemptResult): void {
-  const { provider } = profile.model;
-  ctx.telemetry.count('turn_attempts_total', {
-    provider,
-    outcome: result.outcome === 'answered' ? result.finishReason : result.failure.reason,
+  let dueAtMs = null as number | null;
+  await settle(ctx, running, 'abandon', turn, async (asked) => {
+    const { state } = await abandonTurn(ctx.engine, running.discussionId, body, asked);
+    if (state.status !== 'none' && state.turn?.turnId === running.turnId) ({ dueAtMs } = state.turn);
   });
-  ctx.telemetry.count('gen_ai_client_token_usage_total', { provider, direction: 'input' }, result.usage.inputTokens);
-  ctx.telemetry.count('gen_ai_client_token_usage_total', { provider, direction: 'output' }, result.usage.outputTokens);
-  ctx.telemetry.observe('gen_ai_client_operation_duration_seconds', result.totalMs / 1000, { provider });
-  if (result.firstTokenMs !== null)
-    ctx.telemetry.observe('gen_ai_client_time_to_first_chunk_seconds', result.firstTokenMs / 1000, { provider });
+  if (dueAtMs === null) return { kind: 'gone' };
+  return { kind: 'snooze', afterMs: Math.max(0, dueAtMs - ctx.engine.clock.now()) };
 }

@@ -1,10 +1,11 @@
 import type { Engine } from '../commands/engine.ts';
 import type { Asked } from '../commands/dispatch.ts';
 import type { Deadlines } from '../domain/model.ts';
-import type { Actor, Bus, LanguageModel, Leases } from '../domain/ports.ts';
+import type { Actor, Bus, LanguageModel, Leases, Slots } from '../domain/ports.ts';
 import type { Log, Telemetry } from '../domain/telemetry.ts';
 import type { discussionQueries } from '../projections/discussions.ts';
 import type { turnQueries } from '../projections/turnQueries.ts';
+import type { CircuitSettings } from './circuit.ts';
 
 export interface WorkerSettings {
   /** Attempts at once. */
@@ -16,15 +17,23 @@ export interface WorkerSettings {
   /** First pause after a failed attempt; doubles, with jitter. */
   readonly retryMs: number;
   readonly deadlines: Deadlines;
+  /** When a provider that fails is left alone; what is not given has its default. */
+  readonly circuit?: Partial<CircuitSettings>;
   /** How long running attempts may go on when the worker stops. */
   readonly drainMs: number;
+  /** Attempts at once over all processes, by `provider` or `provider/model`; what is not named has no limit. */
+  readonly limits: ReadonlyMap<string, number>;
 }
+
+/** What a process does: tells of new work, finds what was forgotten, runs turns. */
+export type WorkerRole = 'relay' | 'sweeper' | 'turns';
 
 /** What workers need of the outside; made once by each composition root. */
 export interface WorkerContext {
   readonly engine: Engine;
   readonly bus: Bus;
   readonly leases: Leases;
+  readonly slots: Slots;
   readonly models: ReadonlyMap<string, LanguageModel>;
   readonly turns: ReturnType<typeof turnQueries>;
   readonly discussions: ReturnType<typeof discussionQueries>;
@@ -48,6 +57,7 @@ export const defaultWorkerSettings: WorkerSettings = {
   retryMs: 1_000,
   deadlines: { firstByteMs: 120_000, chunkMs: 30_000, totalMs: 300_000 },
   drainMs: 10_000,
+  limits: new Map(),
 };
 
 /** Who workers are for the authorizer and in the log. */

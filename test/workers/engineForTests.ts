@@ -4,15 +4,16 @@ import type { Engine } from '../../commands/engine.ts';
 import { createStateCache } from '../../commands/states.ts';
 import { createTurnstile } from '../../commands/turnstile.ts';
 import { createCodec } from '../../domain/codec.ts';
-import type { Bus, EventStore, LanguageModel, Leases } from '../../domain/ports.ts';
+import type { Bus, EventStore, LanguageModel, Leases, Slots } from '../../domain/ports.ts';
 import { Refusal } from '../../domain/refusal.ts';
-import type { Log, MetricName } from '../../domain/telemetry.ts';
+import type { Log, MetricName, Telemetry } from '../../domain/telemetry.ts';
 import { createCasbinAuthorizer } from '../../infra/casbinAuthorizer.ts';
 import { openDatabase, type Database } from '../../infra/database.ts';
 import { createMemoryBus } from '../../infra/memoryBus.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { createPostgresEventStore } from '../../infra/postgresEventStore.ts';
 import { createPostgresLeases } from '../../infra/postgresLeases.ts';
+import { createPostgresSlots } from '../../infra/postgresSlots.ts';
 import { createPostgresSnapshots } from '../../infra/postgresSnapshots.ts';
 import { identitySeal, systemClock, systemIds } from '../../infra/system.ts';
 import { commandQueries } from '../../projections/commands.ts';
@@ -21,7 +22,12 @@ import { readModels } from '../../projections/readModels.ts';
 import { runProjections } from '../../projections/run.ts';
 import { turnQueries } from '../../projections/turnQueries.ts';
 import { startWorkers } from '../../workers/start.ts';
-import { defaultWorkerSettings, type WorkerContext, type WorkerSettings } from '../../workers/worker.ts';
+import {
+  defaultWorkerSettings,
+  type WorkerContext,
+  type WorkerRole,
+  type WorkerSettings,
+} from '../../workers/worker.ts';
 import { createScriptedModel, type ScriptedModel } from './scriptedModel.ts';
 
 /** Seconds become tenths: what takes 25 s in service is seen within two. */
@@ -39,8 +45,10 @@ const settings: WorkerSettings = {
 export interface Faults {
   /** The log takes nothing. */
   logAway: boolean;
-  /** No sign of life reaches the database. */
+  /** No sign of life reaches the database, and nothing is given back. */
   leasesAway: boolean;
+  /** Nobody knows whether there are places. */
+  slotsAway: boolean;
 }
 
 export interface TestEngineOptions {
@@ -51,6 +59,9 @@ export interface TestEngineOptions {
   readonly settings?: Partial<WorkerSettings>;
   readonly bus?: (bus: Bus) => Bus;
   readonly leases?: (leases: Leases) => Leases;
+  readonly slots?: (slots: Slots) => Slots;
+  readonly turns?: (turns: WorkerContext['turns']) => WorkerContext['turns'];
+  readonly roles?: ReadonlySet<WorkerRole>;
 }
 
 export interface TestEngine {
@@ -77,7 +88,7 @@ export async function startTestEngine(url: string, options: TestEngineOptions = 
   const database = openDatabase({ connection: url, poolMax: 6, embedded: false, applicationName: 'engine test' });
   await migrate(database.knex);
   const { pool, knex } = database;
-  const faults: Faults = { logAway: false, leasesAway: false };
+  const faults: Faults = { logAway: false, leasesAway: false, slotsAway: false };
   const real = createPostgresEventStore({ pool, codec: createCodec(identitySeal), embedded: false });
   const store = breakable(real, faults);
   const following = new AbortController();
@@ -88,17 +99,19 @@ export async function startTestEngine(url: string, options: TestEngineOptions = 
   const counts = new Map<string, number>();
   const bus = (options.bus ?? same)(createMemoryBus());
   const leases = (options.leases ?? same)(breakableLeases(createPostgresLeases({ pool }), faults));
+  const slots = (options.slots ?? same)(breakableSlots(createPostgresSlots({ pool }), faults));
   const models = options.models ?? createScriptedModel();
   const hurry = new AbortController();
   const names = readModels.map(({ name }) => name);
   const settled = async () => void (await projections.waitFor(await store.head(), names, { timeoutMs: 5_000 }));
   const worker = options.worker ?? `worker-${randomUUID().slice(0, 8)}`;
-  const turns = turnQueries(knex);
+  const turns = (options.turns ?? same)(turnQueries(knex));
   const workers = await startWorkers(
     {
       engine,
       bus,
       leases,
+      slots,
       models: new Map<string, LanguageModel>([['offline', models], ...(options.more ?? [])]),
       turns,
       discussions: discussionQueries(knex),
@@ -106,14 +119,11 @@ export async function startTestEngine(url: string, options: TestEngineOptions = 
       incarnation: systemIds.next(),
       settings: { ...settings, ...options.settings },
       stopping: hurry.signal,
-      telemetry: {
-        count: (name, _labels, by = 1) => void counts.set(name, (counts.get(name) ?? 0) + by),
-        set: () => undefined,
-        observe: () => undefined,
-      },
+      telemetry: countInto(counts),
       log: logInto(logged),
     },
     settled,
+    options.roles,
   );
   let ended: Promise<void> | undefined;
   const end = async () => {
@@ -175,6 +185,26 @@ function breakableLeases(leases: Leases, faults: Faults): Leases {
     renew: async (...args) => (faults.leasesAway ? undefined : leases.renew(...args)),
     release: async (...args) => (faults.leasesAway ? undefined : leases.release(...args)),
     list: (...args) => leases.list(...args),
+  };
+}
+
+function breakableSlots(slots: Slots, faults: Faults): Slots {
+  return {
+    async take(...args) {
+      if (faults.slotsAway) throw new Refusal('unavailable', 'the places are away');
+      return slots.take(...args);
+    },
+    renew: async (...args) => (faults.leasesAway ? undefined : slots.renew(...args)),
+    free: async (...args) => (faults.leasesAway ? undefined : slots.free(...args)),
+  };
+}
+
+function countInto(counts: Map<string, number>): Telemetry {
+  const nothing = () => undefined;
+  return {
+    count: (name, _labels, by = 1) => void counts.set(name, (counts.get(name) ?? 0) + by),
+    set: nothing,
+    observe: nothing,
   };
 }
 

@@ -13,7 +13,7 @@ let database: TestDatabase;
 let on: TestEngine;
 test.before(async () => {
   database = await postgresForTests();
-  on = await startTestEngine(database.url, { settings: { retryMs: 60 } });
+  on = await startTestEngine(database.url, { settings: { retryMs: 60, circuit: { failures: 100 } } });
 });
 test.after(async () => {
   await on.stop();

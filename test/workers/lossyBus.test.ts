@@ -33,18 +33,6 @@ function waking(bus: Bus, wake: (wakeUp: WakeUp) => Promise<void>): Bus {
   };
 }
 
-test('a bus that loses everything until a sweep: turns are found in the read model', async () => {
-  let losing = true;
-  const lossy = (bus: Bus) => waking(bus, async (wakeUp) => (losing ? undefined : bus.wake(wakeUp)));
-  const on = await start({ bus: lossy });
-  const id = await talk(on, 'm', { limits: { maxTurns: 1 } });
-  await delay(700);
-  assert.is(on.models.calls('m').length, 0, 'nobody was woken');
-  losing = false;
-  checkEnded(await untilConcluded(on, id, 3_000), 1);
-  assert.ok(on.counted('sweeper_recovered_total') >= 1, 'and it is counted as a sign that the wake path is broken');
-});
-
 test('a bus that drops what the relay says and keeps only what sweeps say carries a discussion to its end', async () => {
   // The relay names the revision of the request; sweeps name none.
   const on = await start({

@@ -22,9 +22,11 @@ export async function anAgent(
   of: Pick<TestEngine, 'engine'>,
   name: string,
   model: { provider?: string; name: string; parameters?: Record<string, unknown> },
+  projectId?: string,
 ): Promise<string> {
   const body = registerAgentSchema.parse({
     name,
+    projectId,
     instructions: `You are ${name}.`,
     model: { provider: 'offline', ...model },
   });
