@@ -1,8 +1,9 @@
-/** Requests per principal (else per address), counted in this process. */
+/** Requests per principal (else per address), counted in this process or by all processes together. */
 import type { Request, Response } from 'express';
 import { ipKeyGenerator, rateLimit, type Store } from 'express-rate-limit';
-import type { Clock } from '../domain/ports.ts';
+import type { Clock, RequestCounts } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { sharedWindows } from './sharedWindows.ts';
 
 export interface RateLimitSettings {
   readonly requests: number;
@@ -16,12 +17,23 @@ export type CountRequest = (req: Request, res: Response) => Promise<void>;
 /** More principals and addresses than this within one window and the oldest are forgotten. */
 const MAX_KEYS = 50_000;
 
-/** Fixed windows, bounded in memory. @param settings how many requests in how long. */
-export function createRateLimit({ requests, windowMs }: RateLimitSettings, clock: Clock): CountRequest {
+/**
+ * Fixed windows, bounded in memory. @param settings how many requests in how long.
+ * @param counts what all processes count together; without it each counts on its own.
+ */
+export function createRateLimit(
+  { requests, windowMs }: RateLimitSettings,
+  clock: Clock,
+  counts?: RequestCounts,
+): CountRequest {
+  const store =
+    counts === undefined
+      ? fixedWindows(windowMs, clock)
+      : sharedWindows({ counts, clock, requests, windowMs, maxKeys: MAX_KEYS });
   const limiter = rateLimit({
     limit: requests,
     windowMs,
-    store: fixedWindows(windowMs, clock),
+    store,
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     identifier: 'requests',

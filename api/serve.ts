@@ -60,6 +60,7 @@ function literalFirst(path: string): string {
 async function serve(route: Route, req: Request, res: Response, options: ServeOptions): Promise<void> {
   const query: Record<string, unknown> = queryOf(req);
   const who = await identify(route, req, query, options).catch(async (error: unknown) => {
+    if (error instanceof Refusal && error.code === 'unavailable') throw error;
     options.metrics.authenticationFailed();
     // Guessing is counted too, by address: nobody is known yet.
     await options.countRequest(req, res);
@@ -100,7 +101,7 @@ async function identify(
   if (route.auth !== 'stream' || ticket === undefined || req.headers.authorization !== undefined)
     return await options.authenticate(req.headers.authorization);
   delete query['ticket'];
-  return options.tickets.redeem(typeof ticket === 'string' ? ticket : '', pathOf(req));
+  return await options.tickets.redeem(typeof ticket === 'string' ? ticket : '', pathOf(req));
 }
 
 function contextOf(

@@ -3,7 +3,7 @@ import cors from 'cors';
 import express, { type Express, type NextFunction, type Request, type Response, Router } from 'express';
 import helmet from 'helmet';
 import type { Registry } from 'prom-client';
-import type { Authorizer, Clock, Ids } from '../domain/ports.ts';
+import type { Authorizer, Clock, Ids, RequestCounts } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Authenticate } from './authenticate.ts';
 import { createDocsPage } from './docsPage.ts';
@@ -45,6 +45,8 @@ export interface ApiOptions {
   /** Addresses or subnets of proxies whose X-Forwarded-For is believed; none unless said. */
   readonly trustedProxies?: readonly string[];
   readonly limits?: ApiLimits;
+  /** Counts requests over all processes; each counts on its own without it. */
+  readonly counts?: RequestCounts;
   /** Checks every answer against its documented schema; for tests. */
   readonly checkResponses?: boolean;
 }
@@ -81,7 +83,7 @@ export function createApi(options: ApiOptions): Api {
   app.use(allowOrigins(options.corsOrigins ?? []));
   const serve = {
     ...options,
-    countRequest: createRateLimit(limits.rate, clock),
+    countRequest: createRateLimit(limits.rate, clock, options.counts),
     readBody: createReadBody(limits.bodyBytes),
     metrics,
     deadlineMs: limits.deadlineMs,

@@ -3,7 +3,10 @@
  * under `test/contracts/`, and adapters under `infra/` that only translate and all pass that suite.
  */
 import type { NewEvent, RecordedEvent } from './envelope.ts';
+import type { Hits } from './hits.ts';
 import type { GenerateRequest, ModelDescription, ModelEvent } from './model.ts';
+import type { Operation, Outcome, Progress } from './operation.ts';
+import type { Ticket, TicketLimits } from './tickets.ts';
 
 /** Expected revision of a stream that must not exist yet. */
 export const NO_STREAM = -1;
@@ -27,8 +30,9 @@ export interface Appended {
  * `append` is all or nothing, at exactly the expected revision; there is no "any". It resolves only when the batch is
  * durable. A repeated batch (every id equals the ids at expectedRevision+1…, a prefix of what was written counts) answers
  * with the first outcome, for ever; any other batch at an old revision, and a revision ahead of the stream, rejects with
- * `WrongExpectedRevision`. An id that is stored elsewhere rejects with `WrongExpectedRevision` too, as does an id twice in
- * one batch with `Refusal('invalid')`. When the outcome is not known it rejects with `UnknownOutcome`: the caller repeats
+ * `WrongExpectedRevision`. An id that is stored elsewhere rejects with `WrongExpectedRevision` too (PostgreSQL checks it,
+ * EventStoreDB does not: ids that follow from their command meet at one place only), as does an id twice in one batch
+ * with `Refusal('invalid')`. When the outcome is not known it rejects with `UnknownOutcome`: the caller repeats
  * the identical batch. An empty batch is refused as invalid.
  *
  * `read` gives a stream's events in order (or backwards from `from`, default its end); a missing stream gives none.
@@ -184,6 +188,33 @@ export interface Snapshot {
 export interface Snapshots {
   load(stream: string): Promise<Snapshot | null>;
   save(stream: string, snapshot: Snapshot): Promise<void>;
+}
+
+/** Tickets that any process may spend, each once; kept by a hash of their secret. Losing them all is harmless. */
+export interface Tickets {
+  /** Wall-clock ms of its end; null when too many are held already (a few more pass when many are kept at once). */
+  keep(hash: string, ticket: Ticket, limits: TicketLimits): Promise<number | null>;
+  /** The ticket, if it lives; spent whatever comes of it. */
+  spend(hash: string): Promise<Ticket | null>;
+}
+
+/** Requests counted over all processes. A window begins with a key's first hit. Losing them all is harmless. */
+export interface RequestCounts {
+  /** Adds hits, each key once, and answers each key's hits in its window so far and how long that goes on. */
+  add(counted: readonly Hits[], windowMs: number): Promise<readonly (Hits & { leftMs: number })[]>;
+}
+
+/** Long work as every process sees it: running work without a sign of life for `SILENT_MS` reads as failed. */
+export interface OperationRecords {
+  /** Null when too many run already; beyond `kept` the oldest that have ended are forgotten. */
+  begin(id: string, kind: string, limits: { running: number; kept: number }): Promise<Operation | null>;
+  /** A sign of life. Answers whether to go on: not when somebody asked it to stop, nor when it is not known (any more). */
+  alive(id: string, progress: Progress): Promise<boolean>;
+  /** Once only: what has ended stays as it is. */
+  end(id: string, outcome: Outcome): Promise<void>;
+  get(id: string): Promise<Operation | null>;
+  /** Asks running work to stop. */
+  cancel(id: string): Promise<Operation | null>;
 }
 
 export interface SealedText {

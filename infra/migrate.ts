@@ -4,6 +4,8 @@ import { Refusal } from '../domain/refusal.ts';
 import * as log from './migrations/001_log.ts';
 import * as leasesSnapshots from './migrations/002_leases_snapshots.ts';
 import * as projections from './migrations/003_projections.ts';
+import * as slots from './migrations/004_slots.ts';
+import * as api from './migrations/005_api.ts';
 
 interface Migration {
   readonly name: string;
@@ -11,7 +13,7 @@ interface Migration {
   readonly down: (knex: Knex) => Promise<void>;
 }
 
-const migrations: readonly Migration[] = [log, leasesSnapshots, projections];
+const migrations: readonly Migration[] = [log, leasesSnapshots, projections, slots, api];
 
 const source: Knex.MigrationSource<Migration> = {
   getMigrations: async () => [...migrations],

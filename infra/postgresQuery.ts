@@ -22,6 +22,7 @@ export interface Statement {
  */
 export async function runStatement<R extends pg.QueryResultRow>(pool: pg.Pool, statement: Statement): Promise<R[]> {
   const client = await pool.connect().catch((error: unknown) => {
+    if (error instanceof Refusal) throw error;
     throw new Refusal('unavailable', 'the database cannot be reached', { cause: error, retryAfterMs: 1000 });
   });
   try {

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import type { AgentModel, AgentProfile } from '../domain/agent/events.ts';
+import type { AgentModel, AgentProfile, Fallbacks } from '../domain/agent/events.ts';
 import { streamId, streamKind } from '../domain/envelope.ts';
 import type { LogEvent, Projection, Table } from './projection.ts';
 import { decodeRow, liveView, selectList } from './tables.ts';
@@ -12,6 +12,7 @@ export type AgentRow = {
   version: number;
   instructions: string;
   model: AgentModel;
+  fallbacks: Fallbacks;
   retired: boolean;
   revision: number;
   position: string;
@@ -27,6 +28,7 @@ export type AgentVersionRow = {
   name: string;
   instructions: string;
   model: AgentModel;
+  fallbacks: Fallbacks;
   at: string;
 };
 
@@ -39,6 +41,7 @@ const agentsTable: Table<AgentRow> = {
     version: 'integer',
     instructions: 'text',
     model: 'json',
+    fallbacks: 'json',
     retired: 'boolean',
     revision: 'integer',
     position: 'position',
@@ -83,6 +86,7 @@ const agentVersionsTable: Table<AgentVersionRow> = {
     name: 'text',
     instructions: 'text',
     model: 'json',
+    fallbacks: 'json',
     at: 'time',
   },
   key: 'key',
@@ -104,10 +108,10 @@ const agentVersionsTable: Table<AgentVersionRow> = {
   },
 };
 
-export const agents: Projection = { name: 'agents', schemaVersion: 1, tables: [agentsTable, agentVersionsTable] };
+export const agents: Projection = { name: 'agents', schemaVersion: 2, tables: [agentsTable, agentVersionsTable] };
 
-function profileColumns({ name, instructions, model }: AgentProfile) {
-  return { name, instructions, model };
+function profileColumns({ name, instructions, model, fallbacks = [] }: AgentProfile) {
+  return { name, instructions, model, fallbacks };
 }
 
 function versionOf(event: LogEvent): number | null {

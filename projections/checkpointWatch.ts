@@ -82,7 +82,8 @@ export function watchCheckpoints(knex: Knex, clock: Clock, projections: Watched)
   };
 }
 
-async function readCheckpoints(knex: Knex, projections: Watched): Promise<{ name: string; position: bigint }[]> {
+/** Where the live version of each read model stands that this program can read. */
+export async function readCheckpoints(knex: Knex, projections: Watched): Promise<{ name: string; position: bigint }[]> {
   const result = await knex
     .raw<{ rows: { name: string; schemaVersion: number; position: string }[] }>(
       `select name, schema_version as "schemaVersion", position::text as position from projections

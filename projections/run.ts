@@ -1,12 +1,9 @@
-import type { Knex } from 'knex';
-import type { Clock, EventStore } from '../domain/ports.ts';
-import { Refusal } from '../domain/refusal.ts';
+import { beginProjections, type BeginOptions } from './beginProjections.ts';
 import { catchUpAlone, replay, type CatchUpOptions } from './catchUp.ts';
-import { checkLineage, ensureVersions, loadMembers, type Member } from './checkpoints.ts';
+import type { Member } from './checkpoints.ts';
 import { watchCheckpoints, type CheckpointWatch } from './checkpointWatch.ts';
 import { createEventBuffer, type EventBuffer } from './eventBuffer.ts';
 import { backOffMs } from './persist.ts';
-import type { Projection } from './projection.ts';
 import { createTrack, type Track } from './track.ts';
 
 /** Bounds of one batch: beyond a few thousand events the statement gets no faster per event, only longer. */
@@ -15,16 +12,9 @@ const BATCH = { maxEvents: 5_000, maxChars: 8_000_000 };
 /** How often a runner without work looks whether its checkpoints still stand where it left them. */
 const IDLE_CHECK_MS = 5_000;
 
-export interface RunOptions {
-  readonly knex: Knex;
-  readonly store: EventStore;
-  readonly clock: Clock;
-  readonly projections: readonly Projection[];
-  readonly signal: AbortSignal;
+export interface RunOptions extends BeginOptions {
   /** Every read model has applied the log up to here (by this runner or another). */
   readonly onApplied?: (position: bigint) => void;
-  /** Something failed and is tried again. */
-  readonly onFault?: (error: unknown) => void;
 }
 
 export interface ProjectionRunner {
@@ -42,25 +32,9 @@ export interface ProjectionRunner {
 export async function runProjections(options: RunOptions): Promise<ProjectionRunner> {
   const watch = watchCheckpoints(options.knex, options.clock, options.projections);
   const waitFor = (...args: Parameters<CheckpointWatch['waitFor']>) => watch.waitFor(...args);
-  const members = await begin(options);
+  const members = await beginProjections(options);
   if (members === null) return { waitFor, finished: Promise.resolve() };
   return { waitFor, finished: keepUp(createRun(options, members, watch)) };
-}
-
-/** Null when the signal aborted first. */
-async function begin({ knex, store, clock, projections, signal, onFault }: RunOptions): Promise<Member[] | null> {
-  for (let failures = 0; !signal.aborted; failures += 1)
-    try {
-      await ensureVersions(knex, projections);
-      const members = await loadMembers(knex, projections);
-      await checkLineage(store, members);
-      return members;
-    } catch (error) {
-      if (error instanceof Refusal && !error.retryable) throw error;
-      onFault?.(error);
-      await clock.sleep(backOffMs(failures), signal);
-    }
-  return null;
 }
 
 interface Run {

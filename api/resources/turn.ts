@@ -25,6 +25,10 @@ export const turnSchema = z
         reserved: z.int(),
         leaseMs: z.int().nullable(),
         promptSha256: z.string().nullable(),
+        /** Who was asked. */
+        model: z.strictObject({ provider: z.string(), name: z.string() }).nullable(),
+        /** Which fall-back of its agent this was, from 1, and why; null for the agent's own model. */
+        fallback: z.strictObject({ index: z.int(), reason: z.enum(['failed', 'circuit_open']) }).nullable(),
         endedAt: time,
         reason: z.enum(stopReasons).nullable(),
         detail: z.string().nullable(),
@@ -47,26 +51,62 @@ export const turnSchema = z
   })
   .meta({ id: 'Turn' });
 
+const claimed = {
+  worker: 'worker-1',
+  incarnation: '01890a5dac96774bbcce',
+  reserved: 1850,
+  leaseMs: 15_000,
+  promptSha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+};
+const exampleAttempts = [
+  {
+    attempt: 1,
+    ...claimed,
+    claimedAt: '2025-01-31T12:00:05.000Z',
+    fence: 9,
+    model: { provider: 'ollama', name: 'qwen2.5:0.5b' },
+    fallback: null,
+    endedAt: '2025-01-31T12:00:36.000Z',
+    reason: 'time_out' as const,
+    detail: 'no answer within 30 s',
+    partial: null,
+    usage: { inputTokens: 1420, outputTokens: 0, source: 'estimated' as const },
+  },
+  {
+    attempt: 2,
+    ...claimed,
+    claimedAt: '2025-01-31T12:00:36.000Z',
+    fence: 11,
+    model: { provider: 'offline', name: 'offline' },
+    fallback: { index: 1, reason: 'failed' as const },
+    endedAt: null,
+    reason: null,
+    detail: null,
+    partial: null,
+    usage: null,
+  },
+];
+
 export const exampleTurn = {
   turnId: '6f1a4c3f-0f6c-5ab4-9d24-5d0f6a520f6c',
   number: 3,
   participantId: '0a3f1c52-6f0c-5ab4-9d24-6f1a4c3f4a11',
   answeredBy: 'model' as const,
-  status: 'requested' as const,
+  status: 'claimed' as const,
   why: {
     policy: 'round-robin',
     policyVersion: 1,
     reason: 'next in the order of joining',
     candidates: ['0a3f1c52-6f0c-5ab4-9d24-6f1a4c3f4a11'],
   },
-  attempts: [],
+  attempts: exampleAttempts,
   reason: null,
   detail: null,
   messageId: null,
-  model: null,
+  model: { provider: 'offline', name: 'offline' },
   dueAt: null,
   answerBy: null,
-  revision: 8,
+  revision: 11,
   requestedAt: '2025-01-31T12:00:05.000Z',
   endedAt: null,
 };

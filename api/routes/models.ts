@@ -149,7 +149,7 @@ function writeRoutes(library: ModelLibrary | null, operations: Operations): Rout
       async handler(request) {
         await request.authorize({ project: '*', kind: 'model' });
         const from = needed(library);
-        const operation = operations.start('model-pull', async (report, signal) => {
+        const operation = await operations.start('model-pull', async (report, signal) => {
           for await (const { status, done, total } of from.pull(request.body.name, { signal }))
             report(done, total, status);
           return { name: request.body.name };

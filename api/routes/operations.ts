@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import type { Operation } from '../../domain/operation.ts';
 import { Refusal } from '../../domain/refusal.ts';
-import type { Operation, Operations } from '../operations.ts';
+import type { Operations } from '../operations.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 export const operationSchema = z
@@ -40,7 +41,7 @@ export function operationRoutes(operations: Operations): Route[] {
     problems: ['not-found'],
   } as const;
   const found = (operation: Operation | null) => {
-    if (operation === null) throw new Refusal('not-found', 'there is no such operation in this process');
+    if (operation === null) throw new Refusal('not-found', 'there is no such operation');
     return operation;
   };
   return [
@@ -54,7 +55,7 @@ export function operationRoutes(operations: Operations): Route[] {
       responses: { 200: { description: 'The operation', schema: operationSchema, example: exampleOperation } },
       async handler(request) {
         await request.authorize({ project: '*', kind: 'operation' });
-        return { body: found(operations.get(request.params.id)) };
+        return { body: found(await operations.get(request.params.id)) };
       },
     }),
     defineRoute({
@@ -62,12 +63,12 @@ export function operationRoutes(operations: Operations): Route[] {
       method: 'delete',
       path: '/operations/{id}',
       operationId: 'cancelOperation',
-      summary: 'Ask long work to stop',
+      summary: 'Ask long work to stop; it does within a second',
       action: 'administer',
       responses: { 202: { description: 'Asked', schema: operationSchema, example: exampleOperation } },
       async handler(request) {
         await request.authorize({ project: '*', kind: 'operation' });
-        return { body: found(operations.cancel(request.params.id)) };
+        return { body: found(await operations.cancel(request.params.id)) };
       },
     }),
   ];

@@ -28,8 +28,8 @@ export function streamTicketRoutes(tickets: StreamTickets): Route[] {
           example: { ticket: '5f1d7a84c3b2e6909b1c4d7e2f3a8b60', expiresAt: '2025-01-31T12:00:30.000Z' },
         },
       },
-      handler({ actor, expiresAt, body }) {
-        const issued = tickets.issue({ actor, expiresAt }, body.path);
+      async handler({ actor, expiresAt, body }) {
+        const issued = await tickets.issue({ actor, expiresAt }, body.path);
         return { body: { ticket: issued.ticket, expiresAt: new Date(issued.expiresAt).toISOString() } };
       },
     }),

@@ -12,6 +12,7 @@ import { type Api, type ApiOptions, createApi } from '../../api/server.ts';
 import { createStreamTickets } from '../../api/streamTickets.ts';
 import { createCasbinAuthorizer } from '../../infra/casbinAuthorizer.ts';
 import { systemClock, systemIds } from '../../infra/system.ts';
+import { createMemoryTickets } from '../standins/memoryTickets.ts';
 import { sampleRoutes, type Signals } from './sampleRoutes.ts';
 
 export const ISSUER = 'colloquy';
@@ -53,7 +54,7 @@ export async function startApi(
   const log: Record<string, unknown>[] = [];
   const signals = { aborted: 0 };
   const registry = new Registry();
-  const tickets = createStreamTickets(systemClock, systemIds);
+  const tickets = createStreamTickets(createMemoryTickets(systemClock), systemClock, systemIds);
   const api = createApi({
     routes: [...sampleRoutes(signals), ...streamTicketRoutes(tickets)],
     authenticate: createAuthenticate({

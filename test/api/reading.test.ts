@@ -8,6 +8,8 @@ import { auditRoutes } from '../../api/routeAudit.ts';
 import { allRoutes } from '../../api/routes.ts';
 import { createApi } from '../../api/server.ts';
 import { createStreamTickets } from '../../api/streamTickets.ts';
+import { createPostgresOperations } from '../../infra/postgresOperations.ts';
+import { createPostgresTickets } from '../../infra/postgresTickets.ts';
 import { createPrometheus } from '../../infra/prometheus.ts';
 import { systemClock, systemIds } from '../../infra/system.ts';
 import pino from 'pino';
@@ -204,15 +206,16 @@ test('an agent’s versions stay readable', async () => {
 });
 
 test('what is served is what is documented, for the whole list of routes', async () => {
-  const { engine, bus, models, reads } = on.service.running;
+  const { engine, bus, models, reads, storage } = on.service.running;
   const { registry, telemetry } = createPrometheus();
   const logger = pino({ level: 'silent' });
   const feed = await startFeed(engine, bus, logger);
-  const tickets = createStreamTickets(systemClock, systemIds);
+  const tickets = createStreamTickets(createPostgresTickets(storage.database), systemClock, systemIds);
   const ctx = { engine, bus, feed, telemetry, library: models.library, ...reads };
   const streams = createOpenStreams(telemetry);
+  const operations = createOperations(createPostgresOperations(storage.database), systemClock, systemIds);
   const api = createApi({
-    routes: allRoutes(ctx, { streams, tickets, operations: createOperations(systemClock, systemIds) }),
+    routes: allRoutes(ctx, { streams, tickets, operations }),
     authenticate: async () => Promise.reject(new Error('nobody asks')),
     tickets,
     authorizer: engine.authorizer,

@@ -1,0 +1,5 @@
+/** Requests of one principal or address. */
+export interface Hits {
+  readonly key: string;
+  readonly hits: number;
+}
