@@ -1,10 +1,15 @@
 /** The settings: one schema, and the only reader of the environment. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { Refusal } from '../domain/refusal.ts';
 
 const url = z.url().transform((text) => text.replace(/\/+$/, ''));
+const listOf = (text: string) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
 /** Every setting by its name in the environment, with its default and meaning. */
@@ -44,7 +49,9 @@ export const settingsSchema = z.object({
     .default(128_000)
     .describe('context in tokens of the models at OPENAI_BASE_URL, which does not tell'),
   ANTHROPIC_API_KEY: z.string().min(1).optional().describe('makes the models of Anthropic available'),
-  ANTHROPIC_BASE_URL: url.default('https://api.anthropic.com').describe('Anthropic, or a server that speaks its protocol'),
+  ANTHROPIC_BASE_URL: url
+    .default('https://api.anthropic.com')
+    .describe('Anthropic, or a server that speaks its protocol'),
   ANTHROPIC_CONTEXT_TOKENS: whole(256, 10_000_000)
     .default(200_000)
     .describe('context in tokens of the models at ANTHROPIC_BASE_URL'),
@@ -73,7 +80,7 @@ export const settingsSchema = z.object({
           limits.set(part.slice(0, part.lastIndexOf('=')), Number(part.slice(part.lastIndexOf('=') + 1)));
         else if (part !== '')
           context.addIssue({ code: 'custom', message: `"${part}" is not <provider>=<n> or <provider>/<model>=<n>` });
-      return limits as ReadonlyMap<string, number>;
+      return limits;
     })
     .describe('turns at once over all processes, such as ollama=4,openai/gpt-5=20; no limit when unset'),
   WORKER_ID: z
@@ -84,15 +91,15 @@ export const settingsSchema = z.object({
   JWT_SIGNING_KEY_FILE: z.string().min(1).optional().describe('file with the key that signs tokens, at least 32 bytes'),
   JWT_ISSUER: z.string().min(1).default('colloquy').describe('iss that tokens must carry'),
   JWT_AUDIENCE: z.string().min(1).default('colloquy').describe('aud that tokens must carry'),
+  TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .transform(listOf)
+    .describe('addresses or subnets of proxies whose X-Forwarded-For is believed, separated by commas'),
   CORS_ORIGINS: z
     .string()
     .default('')
-    .transform((text) =>
-      text
-        .split(',')
-        .map((origin) => origin.trim())
-        .filter((origin) => origin !== ''),
-    )
+    .transform(listOf)
     .describe('exact origins of other sites whose pages may call the API, separated by commas'),
   RATE_LIMIT_PER_MINUTE: whole(1, 1_000_000).default(1200).describe('requests a minute for each principal'),
   LOG_LEVEL: z
@@ -121,15 +128,30 @@ export function readSettings(
   const given = Object.fromEntries(
     Object.entries({ ...environment, ...overrides }).filter(([, value]) => value !== ''),
   );
+  Object.assign(given, fromFiles(given));
   const result = settingsSchema.safeParse(given);
   if (!result.success) {
     const wrong = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
     throw new Refusal('invalid', `settings that cannot be used: ${wrong.join('; ')}`);
   }
-  for (const name of ['WEAVIATE_URL'] as const)
-    if (result.data[name] !== undefined)
-      throw new Refusal('invalid', `${name} is set, but this version cannot use it yet: unset it`);
+  if (result.data.WEAVIATE_URL !== undefined)
+    throw new Refusal('invalid', 'WEAVIATE_URL is set, but this version cannot use it yet: unset it');
   return { ...result.data, COLLOQUY_DATA: resolve(result.data.COLLOQUY_DATA) };
+}
+
+/** `NAME_FILE` holds the path of a file with the value of NAME: how Docker, Kubernetes and Vault hand out secrets. */
+function fromFiles(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const read: Record<string, string> = {};
+  for (const name of Object.keys(settingsSchema.shape)) {
+    const path = given[`${name}_FILE`];
+    if (path === undefined || `${name}_FILE` in settingsSchema.shape) continue;
+    if (given[name] !== undefined)
+      throw new Refusal('invalid', `${name} and ${name}_FILE are both set: unset one of them`);
+    if (!existsSync(path)) throw new Refusal('invalid', `${name}_FILE names a file that is not there`);
+    const value = readFileSync(path, 'utf8').trim();
+    if (value !== '') read[name] = value;
+  }
+  return read;
 }
 
 /** Every setting with its value and origin, secrets left out: what `colloquy config print` shows. */
@@ -137,22 +159,25 @@ export function showSettings(environment: NodeJS.ProcessEnv = process.env): Show
   const settings = readSettings({}, environment);
   return Object.entries(settingsSchema.shape).map(([name, schema]) => {
     const value = settings[name as keyof Settings];
-    const set = environment[name] !== undefined && environment[name] !== '';
+    const set = [name, `${name}_FILE`].some((each) => environment[each] !== undefined && environment[each] !== '');
     const origin = set ? 'environment' : value === undefined ? 'unset' : 'default';
-    const shown =
-      set && SECRET.test(name)
-        ? withoutPassword(String(value))
-        : Array.isArray(value)
-          ? value.join(',')
-          : String(value ?? '');
+    const shown = set && SECRET.test(name) ? withoutPassword(textOfSetting(value)) : textOfSetting(value);
     return { name, value: shown, origin, about: schema.description ?? '' };
   });
+}
+
+function textOfSetting(value: Settings[keyof Settings]): string {
+  if (typeof value === 'object' && !Array.isArray(value))
+    return [...value].map(([name, limit]) => `${name}=${limit}`).join(',');
+  return Array.isArray(value) ? value.join(',') : String(value ?? '');
 }
 
 function withoutPassword(text: string): string {
   if (!URL.canParse(text)) return '(set)';
   const parsed = new URL(text);
   if (parsed.password !== '') parsed.password = '***';
+  // A NATS token stands where others have the user.
+  else if (parsed.username !== '' && !parsed.protocol.startsWith('postgres')) parsed.username = '***';
   return parsed.toString();
 }
 

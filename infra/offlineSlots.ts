@@ -6,7 +6,7 @@ import type { Situation } from './offlineSituation.ts';
 import { bareText, isUnspaced, shuffled, termsOf, wordsOf } from './offlineWords.ts';
 
 /** What the slots of `offlinePhrases.ts` are filled with; null where there is nothing. */
-export type Slots = Readonly<Record<string, string | null>>;
+export type FilledSlots = Readonly<Record<string, string | null>>;
 
 /** Fills what can be filled: names, words to pick up from the last two speakers, the passage, terms of the topic. */
 export function slotsOf(
@@ -14,7 +14,7 @@ export function slotsOf(
   index: DocumentIndex,
   wanted: ReadonlyMap<string, number>,
   passage: IndexedPassage | null,
-): Slots {
+): FilledSlots {
   const { material, saidBare, key } = situation;
   const others = material.said.filter(({ author }) => author !== material.name);
   const last = others.at(-1);

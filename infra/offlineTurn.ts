@@ -17,7 +17,7 @@ import {
   type Phrases,
 } from './offlinePhrases.ts';
 import type { Situation } from './offlineSituation.ts';
-import { slotsOf, type Slots } from './offlineSlots.ts';
+import { slotsOf, type FilledSlots } from './offlineSlots.ts';
 import { stanceOf, stanceTraits, type ReplyKind } from './offlineStances.ts';
 import { bareText, hashOf, shuffled } from './offlineWords.ts';
 
@@ -51,7 +51,7 @@ function phaseOf({ participants, said, turn }: OfflineMaterial): Phase {
   return phases[round < 4 ? round : 1 + ((round - 1) % 3)] ?? 'examining';
 }
 
-function replyTo(situation: Situation, slots: Slots): string {
+function replyTo(situation: Situation, slots: FilledSlots): string {
   const { stance, phase, variant } = situation;
   if (slots.who === null) return say(situation, 'open', slots.term === null ? plainOpenings : openings, slots);
   if (slots.question !== null)
@@ -65,7 +65,7 @@ function replyTo(situation: Situation, slots: Slots): string {
   return say(situation, kind, replies[kind], slots);
 }
 
-function quoteSentences(situation: Situation, { passage, close }: Chosen, slots: Slots): string[] {
+function quoteSentences(situation: Situation, { passage, close }: Chosen, slots: FilledSlots): string[] {
   const later = close ? [...quoteIntroductions, ...closeIntroductions] : distantIntroductions;
   const introduction = situation.phase === 'opening' ? quoteIntroductions : later;
   const reading = readings[passage.kind].filter((each) => slots.clause !== null || !each.includes('{clause}'));
@@ -75,12 +75,12 @@ function quoteSentences(situation: Situation, { passage, close }: Chosen, slots:
   ];
 }
 
-function topicSentences(situation: Situation, slots: Slots): string[] {
+function topicSentences(situation: Situation, slots: FilledSlots): string[] {
   return [say(situation, 'point', slots.term === null ? plainPoints : topicPoints, slots)];
 }
 
 /** A sentence of the bank that was not used as far as the prompt shows, or the one used longest ago. */
-function say({ material, saidBare, key }: Situation, bank: string, phrases: Phrases, slots: Slots): string {
+function say({ material, saidBare, key }: Situation, bank: string, phrases: Phrases, slots: FilledSlots): string {
   const fitting = phrases.filter((phrase) => [...phrase.matchAll(/\{(\w+)\}/g)].every(([, slot]) => slots[slot ?? '']));
   const order = shuffled(
     fitting.length > 0 ? fitting : phrases.filter((phrase) => !phrase.includes('{')),

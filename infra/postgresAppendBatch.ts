@@ -3,20 +3,12 @@ import pg from 'pg';
 import type { StoredEvent } from '../domain/codec.ts';
 import type { Appended } from '../domain/ports.ts';
 import { UnknownOutcome } from '../domain/refusal.ts';
+import { type EncodedAppend, SEPARATOR } from './appendRules.ts';
+import type { StoredRow } from './logPages.ts';
 import { runStatement } from './postgresQuery.ts';
-import type { RangeRow, StoredRow } from './postgresReads.ts';
+import type { RangeRow } from './postgresReads.ts';
 
 const APPEND_MS = 10_000;
-/** Between joined texts; canonical JSON never holds it unescaped. */
-export const SEPARATOR = '\u001f';
-
-/** An append whose events are encoded and checked. */
-export interface EncodedAppend {
-  readonly stream: string;
-  readonly expected: number;
-  readonly events: readonly StoredEvent[];
-  readonly bytes: number;
-}
 
 /** An append that did not fit, and where its stream is: -1 when there is none. */
 export interface Lost<A> {

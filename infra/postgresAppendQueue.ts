@@ -5,9 +5,11 @@
 import type pg from 'pg';
 import type { Appended } from '../domain/ports.ts';
 import { Refusal, UnknownOutcome, WrongExpectedRevision } from '../domain/refusal.ts';
-import { type EncodedAppend, isCulprits, type Lost, rangeOf, repeated, sendBatch } from './postgresAppendBatch.ts';
+import type { EncodedAppend } from './appendRules.ts';
+import type { StoredRow } from './logPages.ts';
+import { isCulprits, type Lost, rangeOf, repeated, sendBatch } from './postgresAppendBatch.ts';
 import { asRefusal } from './postgresQuery.ts';
-import type { Reads, StoredRow } from './postgresReads.ts';
+import type { Reads } from './postgresReads.ts';
 
 const BATCH_APPENDS = 256;
 const BATCH_BYTES = 4 * 1024 * 1024;

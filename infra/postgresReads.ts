@@ -1,26 +1,9 @@
 /** The statements that read the log. */
 import type pg from 'pg';
-import type { StoredEvent } from '../domain/codec.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { type Page, PAGE_BYTES, type PageReads, type StoredRow } from './logPages.ts';
 import { runRead, type Statement } from './postgresQuery.ts';
 
-/** A row of `events`. Positions are numbers inside the adapter: they stay below 2^53 for ever. */
-export interface StoredRow extends StoredEvent {
-  readonly stream: string;
-  readonly revision: number;
-  readonly position: number;
-}
-
-export interface Page {
-  readonly rows: readonly StoredRow[];
-  /** False when there was nothing behind the page at the time. */
-  readonly more: boolean;
-}
-
-/** Events of one page at most. */
-export const PAGE_EVENTS = 1_000;
-/** A page ends with the event whose data passes this many bytes: 1,000 events of the largest size are 900 MB. */
-const PAGE_BYTES = 8 * 1024 * 1024;
 const READ_MS = 15_000;
 
 interface PageRow {
@@ -35,11 +18,7 @@ interface PageRow {
   bytes: string;
 }
 
-export interface Reads {
-  /** Events of a stream from revision `from` on, or down from it. */
-  stream(stream: string, from: number, backwards: boolean, limit: number): Promise<Page>;
-  /** Events behind a position, in order. */
-  after(position: number, limit: number): Promise<Page>;
+export interface Reads extends PageReads {
   head(): Promise<number>;
   lineage(): Promise<string>;
   /** Id and position of each event of the wanted ranges (both ends inclusive). */

@@ -33,6 +33,15 @@ test('without PostgreSQL the suites left out are named with the reason', async (
   assert.equal([code, lines.at(-1)], [0, '0 passed, 0 failed']);
 });
 
+test('without NATS the suites left out are named with the reason', async () => {
+  const { code, lines } = await runTests('test/infra/natsContract', { CI: '', TEST_NATS_URL: 'nats://127.0.0.1:1' });
+  assert.match(
+    lines.join('\n'),
+    /left out, NATS .*does not answer: .*CONNECTION_REFUSED.*:\n +infra\/natsContract\.test\.ts\n/,
+  );
+  assert.equal([code, lines.at(-1)], [0, '0 passed, 0 failed']);
+});
+
 test('under CI a suite left out is a failure', async () => {
   const { code, lines } = await runTests('test/services.test', { CI: 'true', TEST_DATABASE_URL: NOBODY_LISTENS });
   assert.equal([code, lines.at(-1)], [1, '0 passed, 1 failed']);

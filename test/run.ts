@@ -8,7 +8,17 @@ import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import type { PostgresServer } from './postgresServer.ts';
-import { describeServer, dropLeftovers, environmentWith, findPostgres, ollamaForTests, underCi } from './services.ts';
+import {
+  describeServer,
+  dropLeftovers,
+  environmentWith,
+  findNats,
+  findPostgres,
+  natsProgramForTests,
+  ollamaForTests,
+  type TestNats,
+  underCi,
+} from './services.ts';
 import { killTestFiles, runTestFile } from './testFile.ts';
 
 const FILE_DEADLINE_MS = 240_000;
@@ -34,10 +44,11 @@ async function main(pattern: string): Promise<Totals> {
   const needy = files.filter((file) => mentions(join(folder, file), 'postgresForTests('));
   const postgres = needy.length === 0 ? null : await postgresOrReason();
   await saysOllama();
-  let ready = files;
   const extra: Record<string, string> = { TEST_RUN_ID: runId };
+  const nats = await readyNats(files, totals, extra);
+  let ready = nats.files;
   if (typeof postgres === 'string') {
-    ready = files.filter((file) => !needy.includes(file));
+    ready = ready.filter((file) => !needy.includes(file));
     leaveOut(totals, needy, postgres);
   } else if (postgres) {
     Object.assign(extra, { TEST_DATABASE_URL: postgres.url, TEST_DATABASE_ORIGIN: postgres.origin });
@@ -45,6 +56,7 @@ async function main(pattern: string): Promise<Totals> {
   try {
     await runAll(ready, environmentWith(extra), totals);
   } finally {
+    await nats.server?.stop();
     if (postgres && typeof postgres !== 'string') {
       await dropLeftovers(postgres.url, runId).catch((error: unknown) => say(`leftovers: ${reasonOf(error)}`));
       await postgres.stop();
@@ -75,6 +87,35 @@ async function postgresOrReason(): Promise<PostgresServer | string> {
     await server?.stop();
     return reasonOf(error);
   }
+}
+
+/** Starts or finds NATS for the files that need it, and leaves out those for which it cannot be had. */
+async function readyNats(
+  files: readonly string[],
+  totals: Totals,
+  extra: Record<string, string>,
+): Promise<{ files: string[]; server: TestNats | null }> {
+  const using = files.filter((file) => mentions(join(folder, file), 'natsForTests('));
+  const starting = files.filter((file) => mentions(join(folder, file), 'natsProgramForTests('));
+  let server: TestNats | null = null;
+  const left = new Set<string>();
+  const without = (needy: readonly string[]) => (error: unknown) => {
+    leaveOut(totals, needy, reasonOf(error));
+    for (const file of needy) left.add(file);
+    return null;
+  };
+  if (using.length > 0) server = await findNats().catch(without(using));
+  if (server !== null) {
+    say(`using ${server.description}`);
+    const origin = /\((.*)\)$/.exec(server.description)?.[1] ?? '';
+    Object.assign(extra, { TEST_NATS_URL: server.url, TEST_NATS_ORIGIN: origin });
+  }
+  const own = starting.filter((file) => !left.has(file));
+  if (own.length > 0) {
+    const program = await natsProgramForTests().catch(without(own));
+    if (program !== null) say(`starting NATS servers to be killed from ${program.origin}`);
+  }
+  return { files: files.filter((file) => !left.has(file)), server };
 }
 
 async function saysOllama(): Promise<void> {

@@ -1,6 +1,8 @@
 /** Finds the real servers that tests need; with `infra/config.ts` the only reader of the environment. */
 import { randomUUID } from 'node:crypto';
+import { connect as connectNats } from 'nats';
 import pg from 'pg';
+import { findNatsProgram, startNatsServer } from './natsServer.ts';
 import { type PostgresServer, startPostgres } from './postgresServer.ts';
 
 const CONNECT_DEADLINE_MS = 10_000;
@@ -28,6 +30,77 @@ export async function ollamaForTests(): Promise<{ url: string; description: stri
   const body: unknown = await answer.json();
   const version = typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : '?';
   return { url, description: `Ollama ${version} (TEST_OLLAMA_URL)` };
+}
+
+export interface TestNats {
+  /** Tests share the server: each uses a lineage of its own, and `dropNatsStreams` afterwards. */
+  readonly url: string;
+  readonly description: string;
+  /** Ends the server when this process started it. */
+  stop(): Promise<void>;
+}
+
+/** The environment's server when TEST_NATS_URL names one, else a server started here. Rejects with the reasons. */
+export async function findNats(): Promise<TestNats> {
+  const url = process.env.TEST_NATS_URL;
+  const origin = process.env.TEST_NATS_ORIGIN;
+  if (url) return await describedNats({ url, origin: origin ?? 'TEST_NATS_URL', stop: async () => undefined });
+  const program = await natsProgramForTests().catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`no NATS for tests: set TEST_NATS_URL or install nats-server (${reason})`);
+  });
+  return await describedNats(await startNatsServer(program));
+}
+
+/** A program with which a test starts a NATS server of its own, to kill it. Rejects with the reasons. */
+export function natsProgramForTests(): ReturnType<typeof findNatsProgram> {
+  return findNatsProgram(process.env.PATH ?? '');
+}
+
+let nats: Promise<TestNats> | undefined;
+let natsUsers = 0;
+
+/** A real NATS server with JetStream, for one test file; call `stop` in its `after` hook. */
+export async function natsForTests(): Promise<TestNats> {
+  nats ??= findNats();
+  natsUsers += 1;
+  const mine = await nats;
+  const stop = async (): Promise<void> => {
+    natsUsers -= 1;
+    if (natsUsers > 0) return;
+    nats = undefined;
+    await mine.stop();
+  };
+  return { ...mine, stop };
+}
+
+/** Deletes the streams of an installation, named by a part of their names. */
+export async function dropNatsStreams(url: string, part: string): Promise<void> {
+  const nc = await connectNats({ servers: url, timeout: CONNECT_DEADLINE_MS });
+  try {
+    const jsm = await nc.jetstreamManager();
+    const names = await jsm.streams.names().next();
+    for (const name of names) if (name.includes(part)) await jsm.streams.delete(name);
+  } finally {
+    await nc.close();
+  }
+}
+
+async function describedNats(server: { url: string; origin: string; stop(): Promise<void> }): Promise<TestNats> {
+  const { url, origin } = server;
+  const nc = await connectNats({ servers: url, timeout: CONNECT_DEADLINE_MS }).catch(async (error: unknown) => {
+    await server.stop();
+    throw new Error(`NATS (${origin}) does not answer: ${error instanceof Error ? error.message : String(error)}`);
+  });
+  const description = `NATS ${nc.info?.version ?? '?'} (${origin})`;
+  await nc.close();
+  return { url, description, stop: () => server.stop() };
+}
+
+/** The real EventStoreDB that EVENTSTORE_URL names (`esdb://host:port?tls=false`), null when it names none. */
+export function eventStoreForTests(): { url: string } | null {
+  const url = process.env.EVENTSTORE_URL;
+  return url ? { url } : null;
 }
 
 /** The environment for a test process. */

@@ -1,0 +1,78 @@
+/** Reading a log page by page, whichever server keeps it: knows no technology. */
+import type { Codec, StoredEvent } from '../domain/codec.ts';
+import type { RecordedEvent } from '../domain/envelope.ts';
+
+/** An event as stored, with its place. Positions are numbers inside adapters: they stay below 2^53 for ever. */
+export interface StoredRow extends StoredEvent {
+  readonly stream: string;
+  readonly revision: number;
+  readonly position: number;
+}
+
+export interface Page {
+  readonly rows: readonly StoredRow[];
+  /** False when there was nothing behind the page at the time. */
+  readonly more: boolean;
+}
+
+/** Events of one page at most. */
+export const PAGE_EVENTS = 1_000;
+/** A page ends with the event whose data passes this many bytes: 1,000 events of the largest size are 900 MB. */
+export const PAGE_BYTES = 8 * 1024 * 1024;
+
+/** What a server's log is read with. Every failure is a `Refusal`. */
+export interface PageReads {
+  /** Events of a stream from revision `from` on, or down from it. */
+  stream(stream: string, from: number, backwards: boolean, limit: number): Promise<Page>;
+  /** Events behind a position, in order. */
+  after(position: number, limit: number): Promise<Page>;
+}
+
+/** The events of a stream, as the EventStore port says. */
+export async function* readStream(
+  reads: PageReads,
+  codec: Codec,
+  stream: string,
+  range: { from?: number; backwards?: boolean; limit?: number },
+): AsyncGenerator<RecordedEvent> {
+  const { backwards = false, limit = Infinity } = range;
+  let from = range.from ?? (backwards ? Number.MAX_SAFE_INTEGER : 0);
+  let left = limit;
+  while (left > 0) {
+    const { rows, more } = await reads.stream(stream, from, backwards, Math.min(left, PAGE_EVENTS));
+    yield* await decodeRows(codec, rows);
+    const last = rows.at(-1);
+    if (!more || last === undefined) return;
+    left -= rows.length;
+    from = last.revision + (backwards ? -1 : 1);
+  }
+}
+
+/** The events of the log behind a position, as the EventStore port says. */
+export async function* readAll(
+  reads: PageReads,
+  codec: Codec,
+  after: bigint,
+  limit: number,
+): AsyncGenerator<RecordedEvent> {
+  let position = Number(after);
+  let left = limit;
+  while (left > 0) {
+    const { rows, more } = await reads.after(position, Math.min(left, PAGE_EVENTS));
+    yield* await decodeRows(codec, rows);
+    const last = rows.at(-1);
+    if (!more || last === undefined) return;
+    left -= rows.length;
+    position = last.position;
+  }
+}
+
+/** Rows as the port shows them, upcast and unsealed. */
+export async function decodeRows(codec: Codec, rows: readonly StoredRow[]): Promise<RecordedEvent[]> {
+  const decoded = await codec.decode(rows);
+  return rows.map((row, i) => {
+    const event = decoded[i];
+    if (event === undefined) throw new Error('the codec answered fewer events than it was given');
+    return { ...event, stream: row.stream, revision: row.revision, position: BigInt(row.position) };
+  });
+}
