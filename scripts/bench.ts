@@ -1,7 +1,8 @@
-/** `npm run bench -- [groups…] [--only embedded|postgres] [--quick]`: every figure beside its raw floor of the same run. */
+/** `npm run bench -- [groups…] [--only embedded|postgres] [--cluster] [--quick]`: every figure beside its raw floor of the same run. */
 import { parseArgs } from 'node:util';
 import { environmentWith } from '../test/services.ts';
 import { appendRows } from './bench/append.ts';
+import { clusterRows } from './bench/cluster.ts';
 import { within, type Report } from './bench/measure.ts';
 import { describeServer, openPlace, type Place } from './bench/place.ts';
 import { projectionRows } from './bench/projections.ts';
@@ -30,17 +31,27 @@ const STOP_MS = 30_000;
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { only: { type: 'string' }, quick: { type: 'boolean', default: false } },
+    options: {
+      only: { type: 'string' },
+      cluster: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
+    },
   });
   const unknown = positionals.filter((name) => groups[name] === undefined);
   if (unknown.length > 0 || !['embedded', 'postgres', undefined].includes(values.only))
-    throw new Error(`usage: bench [${Object.keys(groups).join('|')} …] [--only embedded|postgres] [--quick]`);
+    throw new Error(
+      `usage: bench [${Object.keys(groups).join('|')} …] [--only embedded|postgres] [--cluster] [--quick]`,
+    );
   const wanted = positionals.length > 0 ? positionals : Object.keys(groups);
   const env = environmentWith({});
   const server = env['TEST_DATABASE_URL'] ?? env['DATABASE_URL'] ?? null;
   if (values.only === 'postgres' && server === null) throw new Error('set TEST_DATABASE_URL or DATABASE_URL');
   const lines: Line[] = [];
   const notes = [machine()];
+  if (values.cluster) {
+    await clusterRows(reporting('cluster', lines), values.quick);
+    return finish(notes, lines);
+  }
   if (values.only !== 'postgres') {
     notes.push('embedded: PGlite, durable, in a thread');
     await runAll('embedded', null, wanted, values.quick, lines);
@@ -49,8 +60,25 @@ async function main(): Promise<void> {
     notes.push(`postgres: ${await describeServer(server)}`);
     await runAll('postgres', server, wanted, values.quick, lines);
   }
+  finish(notes, lines);
+}
+
+function finish(notes: readonly string[], lines: readonly Line[]): void {
   console.log([...notes, '', tableOf(lines)].join('\n'));
   process.exitCode = lines.every(({ result }) => !('failed' in result)) ? 0 : 1;
+}
+
+/** A failed row is told, and the run goes on. */
+function reporting(place: string, lines: Line[]): Report {
+  return async (name, work) => {
+    console.error(`${place}  ${name} …`);
+    const result = await within(ROW_MS, work()).catch((error: unknown) => {
+      const failed = error instanceof Error ? error.message : String(error);
+      console.error(`${place}  ${name}: failed: ${failed}`);
+      return { failed };
+    });
+    lines.push({ place, name, result });
+  };
 }
 
 async function runAll(
@@ -61,25 +89,13 @@ async function runAll(
   lines: Line[],
 ): Promise<void> {
   for (const group of wanted) {
-    const failed = (row: string, error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
-      console.error(`${name}  ${row}: failed: ${reason}`);
-      lines.push({ place: name, name: row, result: { failed: reason } });
-    };
-    const report: Report = async (row, work) => {
-      console.error(`${name}  ${row} …`);
-      try {
-        lines.push({ place: name, name: row, result: await within(ROW_MS, work()) });
-      } catch (error) {
-        failed(row, error);
-      }
-    };
+    const report = reporting(name, lines);
     let place: Place | null = null;
     try {
       place = await within(STOP_MS, openPlace(server, quick));
       await within(GROUP_MS, groups[group]?.(place, report) ?? Promise.resolve());
     } catch (error) {
-      failed(group, error);
+      await report(group, () => Promise.reject(error instanceof Error ? error : new Error(String(error))));
     } finally {
       await within(STOP_MS, place?.stop() ?? Promise.resolve()).catch((error: unknown) => console.error(error));
     }

@@ -1,8 +1,10 @@
 /** The command line: `colloquy <noun> <verb>`. Data goes to stdout, the rest to stderr. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Refusal } from '../domain/refusal.ts';
 import { programVersion } from '../infra/config.ts';
 import type { DemoOptions } from './demo.ts';
+import type { StartOptions } from './start.ts';
+import type { TokenCommand } from './token.ts';
 
 /** Exit codes, as the help documents them. */
 const EXIT: Partial<Record<Refusal['code'], number>> = {
@@ -21,15 +23,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .version(programVersion())
     .exitOverride()
     .addHelpText('after', EXIT_HELP);
-  program
-    .command('start')
-    .description('run the service: API, workers and read models in one process')
-    .option('--no-demo', 'do not hold a demo discussion on an empty log')
-    .option('--port <port>', 'port of the API (PORT)', whole(0))
-    .option('--data <folder>', 'data folder (COLLOQUY_DATA)')
-    .action(async (options: { demo: boolean; port?: number; data?: string }) =>
-      (await import('./start.ts')).start(options),
-    );
+  addService(program);
   program
     .command('demo')
     .description('hold a discussion on this terminal')
@@ -40,6 +34,16 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--model <name>', 'a model of the Ollama server, or "offline"')
     .option('--data <folder>', 'keep the discussion in this data folder')
     .action(async (options: DemoOptions) => (await import('./demo.ts')).demo(options));
+  program
+    .command('token')
+    .description('print an access token signed with the key of this installation (COLLOQUY_DATA, JWT_SIGNING_KEY_FILE)')
+    .option('--user <id>', 'who it is for', 'operator')
+    .addOption(
+      new Option('--role <role>', 'what it may do').choices(['administrator', 'viewer']).default('administrator'),
+    )
+    .option('--project <id>', 'in which project, * for all', '*')
+    .option('--minutes <n>', 'how long it is good, 1 to 15', whole(1, 15), 15)
+    .action(async (options: TokenCommand) => (await import('./token.ts')).printToken(options));
   program
     .command('config')
     .description('settings')
@@ -53,6 +57,27 @@ export async function main(argv: readonly string[]): Promise<void> {
     await program.parseAsync(argv);
   } catch (error) {
     process.exitCode = report(error);
+  }
+}
+
+function addService(program: Command): void {
+  const modes = [
+    ['start', 'run the service: API, workers and read models in one process'],
+    ['api', 'run the API alone: any number of it behind a balancer (needs DATABASE_URL and NATS_URL)'],
+    ['worker', 'run what WORKER_ROLES says: projector, relay, sweeper, turns (needs DATABASE_URL and NATS_URL)'],
+  ] as const;
+  for (const [mode, about] of modes) {
+    const command = program
+      .command(mode)
+      .description(about)
+      .option(
+        '--port <port>',
+        mode === 'worker' ? 'port of health and metrics (PORT)' : 'port of the API (PORT)',
+        whole(0),
+      )
+      .option('--data <folder>', 'data folder (COLLOQUY_DATA)')
+      .action(async (options: StartOptions) => (await import('./start.ts')).start(mode, options));
+    if (mode === 'start') command.option('--no-demo', 'do not hold a demo discussion on an empty log');
   }
 }
 

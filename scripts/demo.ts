@@ -30,11 +30,10 @@ export async function demo(options: DemoOptions): Promise<void> {
   if (document?.note != null) console.error(document.note);
   const temporary = options.data === undefined ? await mkdtemp(join(tmpdir(), 'colloquy-demo-')) : null;
   const settings = readSettings({ COLLOQUY_DATA: options.data ?? temporary ?? '' });
-  const { telemetry } = createPrometheus();
   const running = await startEngine(
     settings,
     createLogger(settings.LOG_LEVEL === 'warn' ? 'error' : settings.LOG_LEVEL),
-    telemetry,
+    createPrometheus(),
   );
   try {
     const id = await open(running, options, document);

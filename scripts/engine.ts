@@ -1,42 +1,42 @@
-/** Everything below the API in one process: log, read models, bus, workers. */
-import type { ApiContext } from '../api/context.ts';
+/** Everything below the API: log, read models, bus, workers; which of them run in this process is the mode's to say. */
 import type { Engine } from '../commands/engine.ts';
 import { createStateCache } from '../commands/states.ts';
 import { createTurnstile } from '../commands/turnstile.ts';
-import type { Bus } from '../domain/ports.ts';
-import type { Log, Telemetry } from '../domain/telemetry.ts';
+import type { Announcements, Bus, EventStore } from '../domain/ports.ts';
+import type { Log } from '../domain/telemetry.ts';
 import { createCasbinAuthorizer } from '../infra/casbinAuthorizer.ts';
 import type { Settings } from '../infra/config.ts';
-import { createMemoryBus } from '../infra/memoryBus.ts';
 import { createPostgresLeases } from '../infra/postgresLeases.ts';
+import { createPostgresSlots } from '../infra/postgresSlots.ts';
 import { createPostgresSnapshots } from '../infra/postgresSnapshots.ts';
+import type { Prometheus } from '../infra/prometheus.ts';
 import { systemClock, systemIds } from '../infra/system.ts';
-import { agentQueries } from '../projections/agents.ts';
-
+import { watchProjections } from '../projections/beginProjections.ts';
 import { commandQueries } from '../projections/commands.ts';
 import { discussionQueries } from '../projections/discussions.ts';
-import { messageQueries } from '../projections/messages.ts';
-import { projectionQueries } from '../projections/projectionQueries.ts';
 import { readModels } from '../projections/readModels.ts';
-import { runProjections } from '../projections/run.ts';
+import { runProjections, type ProjectionRunner } from '../projections/run.ts';
 import { turnQueries } from '../projections/turnQueries.ts';
-import { usageQueries } from '../projections/usage.ts';
 import { startWorkers, type Workers } from '../workers/start.ts';
-import { defaultWorkerSettings, type WorkerSettings } from '../workers/worker.ts';
+import { defaultWorkerSettings, type WorkerRole, type WorkerSettings } from '../workers/worker.ts';
+import { openBus, type OpenBus } from './bus.ts';
+import { sampleLag, samplePool } from './measured.ts';
+import { measureAppends, measureSubscriptions } from './measuredLog.ts';
 import { openModels, type Models } from './models.ts';
+import type { Role } from './modes.ts';
+import { openReads, type ApiReads } from './reads.ts';
 import { openStorage, type Storage } from './storage.ts';
 
 export interface RunningEngine {
   readonly engine: Engine;
   readonly bus: Bus;
+  /** Whether the other processes can be reached. */
+  readonly connected: () => boolean;
   readonly storage: Storage;
   readonly models: Models;
   readonly workers: Workers;
-  readonly reads: Pick<
-    ApiContext,
-    'agents' | 'discussions' | 'messages' | 'turns' | 'usage' | 'projections' | 'waitFor'
-  >;
-  /** Closes read models and log; stop the workers before. */
+  readonly reads: ApiReads;
+  /** Closes read models, bus and log; stop the workers before. */
   stop(): Promise<void>;
 }
 
@@ -46,72 +46,119 @@ export interface EngineOptions {
   readonly workers?: Partial<WorkerSettings>;
   /** Opened already, to save time at the start. */
   readonly storage?: Promise<Storage>;
+  /** What runs in this process; all of it unless said. */
+  readonly roles?: ReadonlySet<Role>;
 }
 
 /** How long a start waits for the read models before old claims are looked for in them. */
 const READY_MS = 60_000;
+const ALL_ROLES: ReadonlySet<Role> = new Set(['projector', 'relay', 'sweeper', 'turns']);
 
-/** Opens the storage and starts read models and workers. */
+/** Opens the storage and starts what the roles say. @throws Refusal when something cannot be used. */
 export async function startEngine(
   settings: Settings,
   log: Log,
-  telemetry: Telemetry,
+  prometheus: Prometheus,
   options: EngineOptions = {},
 ): Promise<RunningEngine> {
-  const storage = await (options.storage ?? openStorage(settings, log));
-  const { store } = storage;
-  const { knex, pool } = storage.database;
+  const roles = options.roles ?? ALL_ROLES;
+  const { telemetry } = prometheus;
+  const storage = await (options.storage ?? openStorage(settings, log, telemetry));
   const models = options.models ?? openModels(settings);
   const following = new AbortController();
+  let opened: OpenBus | null = null;
   try {
-    const projections = await runProjections({
-      knex,
-      store,
-      clock: systemClock,
-      projections: readModels,
-      signal: following.signal,
-      onFault: (error) => log.warn({ err: error }, 'the read models had trouble: trying again'),
-    });
-    const engine = await createEngine(storage);
-    const bus = createMemoryBus();
-    const reads = openReads(storage, projections.waitFor);
-    const hurry = new AbortController();
-    const head = await store.head();
-    const names = readModels.map(({ name }) => name);
-    const workers = await startWorkers(
-      {
-        engine,
-        bus,
-        leases: createPostgresLeases({ pool }),
-        models: models.providers,
-        turns: reads.turns,
-        discussions: reads.discussions,
-        // Only one process can hold the data folder's lock, so there its worker may have a fixed name.
-        worker: settings.WORKER_ID ?? (storage.embedded === null ? `worker-${systemIds.nonce()}` : 'embedded'),
-        incarnation: systemIds.nonce(),
-        settings: workerSettings(settings, options.workers),
-        stopping: hurry.signal,
-        telemetry,
-        log,
-      },
-      () => projections.waitFor(head, names, { timeoutMs: READY_MS, signal: following.signal }),
+    const measured = (name: string) => measureSubscriptions(storage.store, name, telemetry, systemClock);
+    const projections = await openProjections(
+      { database: storage.database, store: measured('projections') },
+      roles.has('projector'),
+      log,
+      following.signal,
     );
+    sampleAll(prometheus, storage, settings);
+    opened = await openBus(settings, await storage.store.lineage(), log);
+    const { bus, announcements, connected } = opened;
+    const engine = await createEngine({
+      database: storage.database,
+      store: measureAppends(measured('live'), telemetry, systemClock),
+    });
+    const { reads, close: closeReads } = openReads(settings, storage, projections.waitFor, { log, prometheus });
+    const hurry = new AbortController();
+    const ctx = {
+      engine,
+      bus,
+      models: models.providers,
+      ...workerParts(settings, storage),
+      settings: workerSettings(settings, options.workers),
+      stopping: hurry.signal,
+      telemetry,
+      log,
+    };
+    const workers = await startRoles({ ctx, roles, waitFor: projections.waitFor, signal: following.signal });
+    const announced = roles.has('relay') ? announce(storage.store, announcements, log, following.signal) : null;
+    const close = opened.close;
     const stop = async () => {
       hurry.abort();
       following.abort();
-      await projections.finished;
+      await Promise.allSettled([projections.finished, announced]);
       models.close();
+      await Promise.all([close(), closeReads()]);
       await storage.close();
     };
-    return { engine, bus, storage, models, workers, reads, stop };
+    return { engine, bus, connected, storage, models, workers, reads, stop };
   } catch (error) {
     following.abort();
+    await opened?.close();
     await storage.close();
     throw error;
   }
 }
 
-async function createEngine({ store, database }: Storage): Promise<Engine> {
+async function openProjections(
+  { database, store }: Pick<Storage, 'database' | 'store'>,
+  projector: boolean,
+  log: Log,
+  signal: AbortSignal,
+): Promise<ProjectionRunner> {
+  const options = {
+    knex: database.knex,
+    store,
+    clock: systemClock,
+    projections: readModels,
+    signal,
+    onFault: (error: unknown) => log.warn({ err: error }, 'the read models had trouble: trying again'),
+  };
+  if (projector) return runProjections(options);
+  return { ...(await watchProjections(options)), finished: Promise.resolve() };
+}
+
+async function announce(
+  store: EventStore,
+  announcements: Announcements | null,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  if (announcements === null) return;
+  const { runAnnouncer } = await import('../workers/announce.ts');
+  await runAnnouncer({ store, announcements, clock: systemClock, ids: systemIds, log }, signal);
+}
+
+interface RolesToStart {
+  readonly ctx: Parameters<typeof startWorkers>[0];
+  readonly roles: ReadonlySet<Role>;
+  readonly waitFor: ProjectionRunner['waitFor'];
+  readonly signal: AbortSignal;
+}
+
+async function startRoles({ ctx, roles, waitFor, signal }: RolesToStart): Promise<Workers> {
+  const own = new Set([...roles].filter((role): role is WorkerRole => role !== 'projector'));
+  if (own.size === 0) return { stop: () => Promise.resolve() };
+  const head = await ctx.engine.store.head();
+  const names = readModels.map(({ name }) => name);
+  return startWorkers(ctx, () => waitFor(head, names, { timeoutMs: READY_MS, signal }), own);
+}
+
+async function createEngine({ store, database }: Pick<Storage, 'store' | 'database'>): Promise<Engine> {
   const commands = commandQueries(database.knex);
   return {
     store,
@@ -128,16 +175,28 @@ async function createEngine({ store, database }: Storage): Promise<Engine> {
   };
 }
 
-function openReads({ database: { knex } }: Storage, waitFor: ApiContext['waitFor']): RunningEngine['reads'] {
+function sampleAll(prometheus: Prometheus, { database, store }: Storage, settings: Settings): void {
+  samplePool(prometheus, 'primary', database);
+  const gapless = settings.EVENTSTORE_URL === undefined;
+  sampleLag(prometheus, { knex: database.knex, store, clock: systemClock, projections: readModels, gapless });
+}
+
+/** What workers need of the database, and who they are. */
+function workerParts(settings: Settings, storage: Storage) {
+  const { knex, pool } = storage.database;
   return {
-    agents: agentQueries(knex),
-    discussions: discussionQueries(knex),
-    messages: messageQueries(knex),
+    leases: createPostgresLeases({ pool }),
+    slots: createPostgresSlots({ pool }),
     turns: turnQueries(knex),
-    usage: usageQueries(knex),
-    projections: () => projectionQueries(knex).list(),
-    waitFor,
+    discussions: discussionQueries(knex),
+    worker: workerName(settings, storage),
+    incarnation: systemIds.nonce(),
   };
+}
+
+/** Only one process can hold the data folder's lock, so there its worker may have a fixed name. */
+function workerName({ WORKER_ID }: Settings, { embedded }: Storage): string {
+  return WORKER_ID ?? (embedded === null ? `worker-${systemIds.nonce()}` : 'embedded');
 }
 
 function workerSettings(settings: Settings, more: Partial<WorkerSettings> = {}): WorkerSettings {
@@ -146,5 +205,6 @@ function workerSettings(settings: Settings, more: Partial<WorkerSettings> = {}):
     chunkMs: settings.MODEL_CHUNK_SECONDS * 1000,
     totalMs: settings.MODEL_TOTAL_SECONDS * 1000,
   };
-  return { ...defaultWorkerSettings, concurrency: settings.WORKER_CONCURRENCY, deadlines, ...more };
+  const { WORKER_CONCURRENCY: concurrency, MODEL_LIMITS: limits } = settings;
+  return { ...defaultWorkerSettings, concurrency, limits, deadlines, ...more };
 }

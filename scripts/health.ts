@@ -4,22 +4,38 @@ import type { RunningEngine } from './engine.ts';
 /** A check that takes longer than this has failed. */
 const CHECK_MS = 1_500;
 
-/** Ready while the log answers; what only degrades is reported beside it. */
-export function healthOf(running: RunningEngine, stopping: { readonly now: boolean }): Health {
+/**
+ * Ready while the log and the read models' database answer; what only degrades is reported beside them.
+ * @param degraded by name, whether what the service can do without for a while is there (the bus, models).
+ */
+export function healthOf(
+  { storage }: Pick<RunningEngine, 'storage'>,
+  stopping: { readonly now: boolean },
+  degraded: Readonly<Record<string, () => boolean>> = {},
+): Health {
+  const { store, database } = storage;
   return {
     live: () => !stopping.now,
     async ready() {
-      const log = await answers(running.storage.store.head());
-      const ready = log && !stopping.now;
+      const [log, readModels] = await Promise.all([answers(store.head()), answers(database.pool.query('select 1'))]);
+      const others = Object.fromEntries(
+        Object.entries(degraded).map(([name, there]) => [name, check(there(), 'is out of reach')] as const),
+      );
       return {
-        ready,
+        ready: log && readModels && !stopping.now,
         checks: {
-          log: log ? { ok: true } : { ok: false, detail: 'the log does not answer' },
-          service: stopping.now ? { ok: false, detail: 'it is stopping' } : { ok: true },
+          log: check(log, 'the log does not answer'),
+          readModels: check(readModels, 'the database of the read models does not answer'),
+          service: check(!stopping.now, 'it is stopping'),
+          ...others,
         },
       };
     },
   };
+}
+
+function check(ok: boolean, detail: string): { ok: boolean; detail?: string } {
+  return ok ? { ok } : { ok, detail };
 }
 
 async function answers(work: Promise<unknown>): Promise<boolean> {

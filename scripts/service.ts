@@ -1,20 +1,26 @@
-/** The whole service in one process: log, read models, workers, API. */
+/** A process of the service: the engine's parts that its mode names, behind HTTP. */
 import { createAuthenticate, type Authenticate } from '../api/authenticate.ts';
 import type { ApiContext } from '../api/context.ts';
 import { startFeed } from '../api/feed.ts';
 import { listen } from '../api/listen.ts';
 import { createOpenStreams } from '../api/openStreams.ts';
 import { createOperations } from '../api/operations.ts';
+import type { Route } from '../api/route.ts';
 import { allRoutes } from '../api/routes.ts';
 import { createApi } from '../api/server.ts';
 import { createStreamTickets } from '../api/streamTickets.ts';
 import type { Logger } from 'pino';
 import type { Settings } from '../infra/config.ts';
-import { createPrometheus } from '../infra/prometheus.ts';
+import { createPostgresOperations } from '../infra/postgresOperations.ts';
+import { createPostgresRequestCounts } from '../infra/postgresRequestCounts.ts';
+import { createPostgresTickets } from '../infra/postgresTickets.ts';
+import { createPrometheus, type Prometheus } from '../infra/prometheus.ts';
 import { systemClock, systemIds } from '../infra/system.ts';
 import { loadEmbeddedCredentials, loadTokens } from '../infra/tokens.ts';
+import type { Telemetry } from '../domain/telemetry.ts';
 import { startEngine, type EngineOptions, type RunningEngine } from './engine.ts';
 import { healthOf } from './health.ts';
+import { rolesOf, type Mode } from './modes.ts';
 
 export interface Service {
   readonly url: string;
@@ -26,34 +32,40 @@ export interface Service {
   stop(): Promise<void>;
 }
 
+export interface ServiceOptions extends EngineOptions {
+  /** `start` unless said; a worker serves health and metrics only. */
+  readonly mode?: Mode;
+  /** Made already, where the storage was opened before. */
+  readonly prometheus?: Prometheus;
+  /** Takes the next free port when the one set is busy. */
+  readonly nextFreePort: boolean;
+}
+
 /** Starts everything and listens. @throws Refusal when the settings or the data cannot be used. */
-export async function startService(
-  settings: Settings,
-  logger: Logger,
-  options: { nextFreePort: boolean } & EngineOptions,
-): Promise<Service> {
-  const { registry, telemetry } = createPrometheus();
-  const running = await startEngine(settings, logger, telemetry, options);
+export async function startService(settings: Settings, logger: Logger, options: ServiceOptions): Promise<Service> {
+  const { mode = 'start' } = options;
+  const { prometheus = createPrometheus() } = options;
+  const { registry, telemetry } = prometheus;
+  const running = await startEngine(settings, logger, prometheus, { roles: rolesOf(mode, settings), ...options });
   try {
-    const { engine, bus, models, reads } = running;
-    const feed = await startFeed(engine, bus, logger);
     const { authenticate, token } = await openAuthentication(settings);
-    const streams = createOpenStreams(telemetry);
-    const tickets = createStreamTickets(systemClock, systemIds);
-    const operations = createOperations(systemClock, systemIds);
-    const ctx: ApiContext = { engine, feed, telemetry, library: models.library, ...reads };
+    const tickets = createStreamTickets(createPostgresTickets(running.storage.database), systemClock, systemIds);
+    const served = mode === 'worker' ? nothingServed() : await openApi(running, telemetry, tickets, logger);
     const stopping = { now: false };
     const api = createApi({
-      routes: allRoutes(ctx, { streams, tickets, operations }),
+      routes: served.routes,
       authenticate,
       tickets,
-      authorizer: engine.authorizer,
+      authorizer: running.engine.authorizer,
       clock: systemClock,
       ids: systemIds,
       logger,
       registry,
-      health: healthOf(running, stopping),
+      health: healthOf(running, stopping, { bus: running.connected }),
       corsOrigins: settings.CORS_ORIGINS,
+      trustedProxies: settings.TRUSTED_PROXIES,
+      // One process alone counts for itself.
+      ...(running.storage.embedded === null ? { counts: createPostgresRequestCounts(running.storage.database) } : {}),
       limits: { rate: { requests: settings.RATE_LIMIT_PER_MINUTE, windowMs: 60_000 } },
     });
     const listening = await listen(api.app, {
@@ -62,7 +74,7 @@ export async function startService(
       nextFreePort: options.nextFreePort,
       clock: systemClock,
       ids: systemIds,
-      endStreams: () => streams.end(),
+      endStreams: () => served.endStreams(),
       drainMs: 5_000,
     });
     return {
@@ -72,9 +84,8 @@ export async function startService(
       running,
       async stop() {
         stopping.now = true;
-        operations.stop();
-        await Promise.all([listening.drain(), running.workers.stop()]);
-        feed.stop();
+        await Promise.all([served.stopOperations(), listening.drain(), running.workers.stop()]);
+        served.stopFeed();
         await running.stop();
       },
     };
@@ -83,6 +94,37 @@ export async function startService(
     await running.stop();
     throw error;
   }
+}
+
+interface Served {
+  readonly routes: readonly Route[];
+  endStreams(): Promise<void>;
+  stopOperations(): Promise<void>;
+  stopFeed(): void;
+}
+
+async function openApi(
+  running: RunningEngine,
+  telemetry: Telemetry,
+  tickets: ReturnType<typeof createStreamTickets>,
+  logger: Logger,
+): Promise<Served> {
+  const { engine, bus, models, reads } = running;
+  const feed = await startFeed(engine, bus, logger);
+  const streams = createOpenStreams(telemetry);
+  const operations = createOperations(createPostgresOperations(running.storage.database), systemClock, systemIds);
+  const ctx: ApiContext = { engine, feed, telemetry, library: models.library, ...reads };
+  return {
+    routes: allRoutes(ctx, { streams, tickets, operations }),
+    endStreams: () => streams.end(),
+    stopOperations: () => operations.stop(),
+    stopFeed: () => feed.stop(),
+  };
+}
+
+function nothingServed(): Served {
+  const nothing = () => Promise.resolve();
+  return { routes: [], endStreams: nothing, stopOperations: nothing, stopFeed: () => undefined };
 }
 
 /** Verifies tokens signed with our key; the administrator's own one lives in the data folder. */

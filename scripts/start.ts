@@ -1,44 +1,57 @@
-/** `colloquy start`: the service, a box that says where everything is, and a short demo discussion on an empty log. */
+/** `colloquy start|api|worker`: a process of the service until it is asked to end, and what it tells the person who started it. */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readSettings } from '../infra/config.ts';
+import { readSettings, type Settings } from '../infra/config.ts';
 import { createLogger } from '../infra/logging.ts';
+import { createPrometheus } from '../infra/prometheus.ts';
 import { box } from './box.ts';
+import { checkModes, rolesOf, type Mode } from './modes.ts';
 import type { Service } from './service.ts';
 import { openStorage } from './storage.ts';
 
 /** A drain has this long; then the process ends all the same. */
 const STOP_MS = 25_000;
 
+export interface StartOptions {
+  /** Hold a demo discussion on an empty log; all-in-one only. */
+  readonly demo?: boolean;
+  readonly port?: number;
+  readonly data?: string;
+}
+
 /** Runs until SIGINT or SIGTERM; a second signal ends it at once. @throws Refusal when it cannot start. */
-export async function start(options: { demo: boolean; port?: number; data?: string }): Promise<void> {
+export async function start(mode: Mode, options: StartOptions): Promise<void> {
   const startedMs = performance.now();
-  const overrides = {
+  const settings = readSettings({
     ...(options.port === undefined ? {} : { PORT: String(options.port) }),
     ...(options.data === undefined ? {} : { COLLOQUY_DATA: options.data }),
-  };
-  const settings = readSettings(overrides);
+  });
+  checkModes(mode, settings);
   const logger = createLogger(settings.LOG_LEVEL);
   const stopped = whenAsked();
   // The database opens in its own thread while the rest of the program is loaded here.
-  const storage = openStorage(settings, logger);
+  const prometheus = createPrometheus();
+  const storage = openStorage(settings, logger, prometheus.telemetry);
   storage.catch(() => undefined);
   const { startService } = await import('./service.ts');
-  const service = await startService(settings, logger, { nextFreePort: true, storage });
-  const serviceFile = join(settings.COLLOQUY_DATA, 'service.json');
-  await writeFile(serviceFile, `${JSON.stringify({ url: service.url, pid: process.pid })}\n`, { mode: 0o600 });
+  const service = await startService(settings, logger, { mode, nextFreePort: mode === 'start', storage, prometheus });
   if (settings.PORT !== 0 && service.port !== settings.PORT)
     console.error(`port ${settings.PORT} is busy: using ${service.port}`);
-  console.error(box(await lines(service, Math.round(performance.now() - startedMs))));
-  const { holdDemoDiscussion } = await import('./demoDiscussion.ts');
-  if (options.demo)
+  const serviceFile = join(settings.COLLOQUY_DATA, 'service.json');
+  // Several processes may share a folder for their keys: only the one that is all in one is found by it.
+  if (mode === 'start')
+    await writeFile(serviceFile, `${JSON.stringify({ url: service.url, pid: process.pid })}\n`, { mode: 0o600 });
+  const startMs = Math.round(performance.now() - startedMs);
+  console.error(box(mode === 'start' ? await linesOfAll(service, startMs) : lines(mode, service, settings, startMs)));
+  if (mode === 'start' && options.demo === true) {
+    const { holdDemoDiscussion } = await import('./demoDiscussion.ts');
     await holdDemoDiscussion(service.running.engine).catch((error: unknown) =>
       logger.error({ err: error }, 'the demo discussion could not be opened'),
     );
+  }
   await stopped;
   console.error('stopping: streams are told, running turns get a moment to end …');
-  setTimeout(() => process.exit(1), STOP_MS).unref();
-  await rm(serviceFile, { force: true });
+  if (mode === 'start') await rm(serviceFile, { force: true });
   await service.stop();
   console.error(`stopped; everything is kept in ${service.running.storage.where}`);
   process.exit(0);
@@ -50,6 +63,8 @@ function whenAsked(): Promise<void> {
     const onSignal = () => {
       if (asked) process.exit(1);
       asked = true;
+      // Also when it is still starting.
+      setTimeout(() => process.exit(1), STOP_MS).unref();
       resolve();
     };
     process.on('SIGINT', onSignal);
@@ -57,7 +72,15 @@ function whenAsked(): Promise<void> {
   });
 }
 
-async function lines(service: Service, startMs: number): Promise<string[]> {
+function lines(mode: Mode, { url, running }: Service, settings: Settings, startMs: number): string[] {
+  const ready = `colloquy ${mode} is ready after ${(startMs / 1000).toFixed(1)} s`;
+  const kept = `data     ${running.storage.where}`;
+  if (mode === 'api') return [ready, '', `API      ${url}/api/v1`, `docs     ${url}/docs`, kept];
+  const roles = [...rolesOf(mode, settings)].join(', ');
+  return [ready, '', `does     ${roles}`, `health   ${url}/health/ready`, `metrics  ${url}/metrics`, kept];
+}
+
+async function linesOfAll(service: Service, startMs: number): Promise<string[]> {
   const { url, token, running } = service;
   const models = await running.models.describe();
   return [

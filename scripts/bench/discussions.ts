@@ -27,7 +27,7 @@ export interface Held {
 export async function startBench(place: Place, answerChars: number): Promise<Bench> {
   const { settings, log } = place;
   const models = zeroLatencyModels(settings, answerChars);
-  const running = await startEngine(settings, log, createPrometheus().telemetry, { models });
+  const running = await startEngine(settings, log, createPrometheus(), { models });
   const statements = countStatements(running.storage.database.pool);
   const { engine } = running;
   const agents: string[] = [];

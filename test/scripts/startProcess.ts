@@ -11,6 +11,7 @@ import { environmentWith } from '../services.ts';
 export type WireEvent = DiscussionEvent & {
   readonly id: string;
   readonly revision: number;
+  readonly position: string;
   readonly occurredAt: string;
 };
 

@@ -1,0 +1,121 @@
+/** `npm run bench -- --cluster`: turns a second over several processes, wake-ups, and how long a dead worker is missed. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { startCluster, type Cluster } from '../cluster/cluster.ts';
+import type { LogServer } from '../cluster/servers.ts';
+import { logFloor, wakeUpFloor } from './clusterFloors.ts';
+import { createVisitor, type Visitor } from './clusterVisitor.ts';
+import { cpuTimesMs } from './cpuTimes.ts';
+import { atMost, percentile, type Measured, type Report } from './measure.ts';
+
+const [APIS, WORKERS] = [2, 3];
+/** The built-in model at a pace that no disk keeps up with: its turns cost their own computing only. */
+const NO_PACE = '1000000';
+/** About a second a turn: many attempts are under way when a worker dies. */
+const SLOW_PACE = '60';
+/** Discussions at once, and turns of each. */
+const FULL = [
+  [1, 300],
+  [20, 60],
+  [200, 10],
+] as const;
+const QUICK = [
+  [1, 50],
+  [20, 10],
+  [200, 2],
+] as const;
+
+/** Rows about throughput on both logs, wake-ups, and takeovers. */
+export async function clusterRows(report: Report, quick: boolean): Promise<void> {
+  for (const log of ['eventstoredb', 'postgres'] as const) await throughputRows(report, log, quick);
+  await healthyRows(report, quick);
+}
+
+/** 1, 20 and 200 discussions at once. */
+async function throughputRows(report: Report, log: LogServer, quick: boolean): Promise<void> {
+  const cluster = await open(NO_PACE, report, log);
+  if (cluster === null) return;
+  const of = log === 'postgres' ? 'log in PostgreSQL' : 'log in EventStoreDB';
+  try {
+    const bench = await createVisitor(cluster);
+    await bench.hold(20, 10);
+    for (const [discussions, turns] of quick ? QUICK : FULL)
+      await report(`${of}: turns/s, ${discussions} discussion${discussions === 1 ? '' : 's'}`, () =>
+        throughput(cluster, bench, discussions, turns),
+      );
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function throughput(cluster: Cluster, bench: Visitor, discussions: number, turns: number): Promise<Measured> {
+  const before = await logFloor(cluster, discussions);
+  const started = cpuTimesMs(cluster.processes());
+  const held = await bench.hold(discussions, turns);
+  const used = [...cpuTimesMs(cluster.processes())].map(([name, ms]) => [name, ms - (started.get(name) ?? 0)] as const);
+  const floor = (before + (await logFloor(cluster, discussions))) / 2;
+  const ours = held.turnsPerSecond;
+  const perTurn = (group: RegExp) =>
+    (used.filter(([name]) => group.test(name)).reduce((sum, [, ms]) => sum + ms, 0) / (discussions * turns)).toFixed(1);
+  const log = cluster.servers.eventStore === '' ? '' : `, log ${perTurn(/^eventstoredb/)}`;
+  const cpu = `workers ${perTurn(/^worker/)}, APIs ${perTurn(/^api/)}, PostgreSQL ${perTurn(/^postgres/)}, NATS ${perTurn(/^nats/)}${log}`;
+  const claims = `requested to claimed p50 ${percentile(held.claimsMs, 50).toFixed(0)} ms`;
+  return { unit: 'turns/s', ours, floor, ratio: ours / floor, note: `CPU ms a turn: ${cpu}; ${claims}` };
+}
+
+/** Rows about wake-ups and takeovers, with turns that take a second. */
+async function healthyRows(report: Report, quick: boolean): Promise<void> {
+  const cluster = await open(SLOW_PACE, report);
+  if (cluster === null) return;
+  try {
+    const bench = await createVisitor(cluster);
+    await bench.hold(20, 2);
+    let claims: number[] = [];
+    const floors = await wakeUpFloor(cluster.servers.nats, 500);
+    const row = (p: number, limit?: number): Measured => {
+      const [ours, floor] = [percentile(claims, p), percentile(floors, p)];
+      const target = limit === undefined ? {} : { target: atMost(limit, 'ms', ours) };
+      const note = `${claims.length} turns; floor: a message through JetStream; times of events are whole ms`;
+      return { unit: 'ms', ours, floor, ratio: ours / floor, ...target, note };
+    };
+    await report('cluster: turn requested to claimed, p50', async () => {
+      claims = (await bench.hold(20, quick ? 3 : 10)).claimsMs;
+      return row(50);
+    });
+    await report('cluster: turn requested to claimed, p99', async () => row(99, 50));
+    await report('cluster: worker killed, others take over, p99', () => takeover(cluster, bench, quick ? 1 : 3, false));
+    await report('cluster: worker killed and started again, p99', () => takeover(cluster, bench, quick ? 2 : 6, true));
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function open(pace: string, report: Report, log: LogServer = 'eventstoredb'): Promise<Cluster | null> {
+  let cluster: Cluster | null = null;
+  const env = { OFFLINE_TOKENS_PER_SECOND: pace, RATE_LIMIT_PER_MINUTE: '1000000', LOG_LEVEL: 'error' };
+  try {
+    cluster = await startCluster({ apis: APIS, workers: WORKERS, log, env, onProgress: (line) => console.error(line) });
+  } catch (error) {
+    await report('cluster', () => Promise.reject(error instanceof Error ? error : new Error(String(error))));
+  }
+  return cluster;
+}
+
+/** From the kill to the claim that goes on, of each attempt that was under way. */
+async function takeover(cluster: Cluster, bench: Visitor, kills: number, again: boolean): Promise<Measured> {
+  const gaps: number[] = [];
+  for (let i = 0; i < kills; i += 1) {
+    const name = `worker-${(i % WORKERS) + 1}`;
+    const ids = await bench.open(20, again ? 12 : 30);
+    await delay(2_500);
+    const killedAtMs = Date.now();
+    const worker = cluster.process(name);
+    worker.kill({ again });
+    gaps.push(...(await bench.resumed(ids, name, killedAtMs)));
+    if (!again) worker.revive();
+    await worker.untilReady();
+    await bench.conclude(ids);
+  }
+  const ours = percentile(gaps, 99);
+  const note = `${gaps.length} attempts, ${kills} kills; p50 ${percentile(gaps, 50).toFixed(0)} ms; lease 15 s, sweep 5 s`;
+  return { unit: 'ms', ours, floor: null, ratio: null, target: atMost(again ? 5_000 : 25_000, 'ms', ours), note };
+}
