@@ -183,12 +183,11 @@ async function write<S, E extends { type: string; data: unknown }>(
     const before = await processedBefore(engine, stream, asked, appended.revision);
     if (before !== null) return recordedOutcome(engine, aggregate, command.id, before, asked);
   }
-  const first = appended.position - BigInt(events.length - 1);
-  const after = events.reduce(
-    (at, event, i) => advance(aggregate, at, recorded(event, stream, loaded.revision + 1 + i, first + BigInt(i))),
+  // Only the last one's position is known (some logs leave gaps), and only that is kept.
+  const latest = events.reduce(
+    (at, event, i) => advance(aggregate, at, recorded(event, stream, loaded.revision + 1 + i, appended.position)),
     loaded,
   );
-  const latest = { ...after, position: appended.position };
   keep(engine, aggregate, stream, loaded, latest);
   return { id: command.id, state: latest.state, events: decided, ...appended, replayed: false };
 }

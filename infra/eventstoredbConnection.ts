@@ -86,11 +86,16 @@ export function connect(url: string, given: Credentials | undefined, deadlines: 
 }
 
 function clientFor(url: string): EventStoreDBClient {
+  const { warn } = console;
+  // The client prints a line for every keep-alive under 10 s. Ours is meant: stderr belongs to the operator.
+  console.warn = () => undefined;
   try {
     return EventStoreDBClient.connectionString(url);
   } catch {
     // The client's error repeats the URL.
     throw new Refusal('invalid', 'the URL of the EventStoreDB cannot be read: esdb://host:2113?tls=false, for example');
+  } finally {
+    console.warn = warn;
   }
 }
 
