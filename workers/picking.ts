@@ -27,8 +27,22 @@ const DONE_MS = 2_000;
 const GONE_MS = 1_000;
 /** Turns kept in mind that are not to be picked: more than end while a read model catches up. */
 const MAX_KEPT = 1000;
+/**
+ * Turns passed over until there may be places again. The query leaves out those whose agent's own model is full; each of
+ * those that wait for a fall-back was prepared for nothing.
+ */
+const MAX_PASSED_OVER = 200;
 
-/** Picks one at a time, so that a burst of free places asks the database with one connection. */
+interface Asked {
+  readonly named: WakeUp | null;
+  readonly dueBy: number | undefined;
+  readonly answer: (turn: WakeUp | null) => void;
+}
+
+/**
+ * One query at a time, which all share who ask meanwhile: it sorts whatever waits, so a burst of free places must not ask
+ * for each of them.
+ */
 export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log'>): Picking {
   const { clock } = ctx.engine;
   const busy = new Set<string>();
@@ -37,37 +51,52 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
   const passedOver = new Set<string>();
   const full = new Set<string>();
   let passedOverMs = -Infinity;
-  let before: Promise<unknown> = Promise.resolve();
+  const asked: Asked[] = [];
+  let choosing = false;
 
   const take = (turnId: string) => !busy.has(turnId) && busy.add(turnId).size > 0;
-  const choose = async (named: WakeUp | null, dueBy: number): Promise<WakeUp | null> => {
+  const waitingFor = async (count: number, dueBy: number): Promise<WaitingTurns> => {
     const now = clock.monotonic();
     for (const [turnId, until] of heldBack) if (until <= now) heldBack.delete(turnId);
-    const limit = busy.size + heldBack.size + passedOver.size + 1;
+    // Beyond it the oldest would be forgotten and picked again, in a circle that never ends. Named ones run all the same.
+    if (heldBack.size >= MAX_KEPT || passedOver.size >= MAX_PASSED_OVER) return [];
+    const limit = busy.size + heldBack.size + passedOver.size + count;
     // A read model that cannot be asked must not end the worker: the named one runs then.
     const waiting = await ctx.turns.waiting({ limit, now: dueBy, without: [...full] }).catch((error: unknown) => {
       ctx.log.warn({ err: error }, 'the waiting turns could not be read');
       return [];
     });
-    const first = waiting.find(({ turnId }) => !heldBack.has(turnId) && !passedOver.has(turnId) && take(turnId));
-    if (first === undefined) return named !== null && take(named.turnId) ? named : null;
-    const { project, discussionId, turnId } = first;
-    return { kind: 'turn', project, discussionId, turnId, revision: 0 };
+    return waiting.filter(({ turnId }) => !heldBack.has(turnId) && !passedOver.has(turnId));
+  };
+  const choose = async (): Promise<void> => {
+    if (choosing) return;
+    choosing = true;
+    for (let first; (first = asked[0]) !== undefined;) {
+      const { dueBy } = first;
+      const together = asked.filter((each) => each.dueBy === dueBy);
+      const others = asked.filter((each) => each.dueBy !== dueBy);
+      asked.splice(0, asked.length, ...others);
+      const waiting = (await waitingFor(together.length, dueBy ?? clock.now()))[Symbol.iterator]();
+      for (const { named, answer } of together) {
+        const best = firstTaken(waiting, take);
+        answer(best ?? (named !== null && take(named.turnId) ? named : null));
+      }
+    }
+    choosing = false;
   };
   return {
     take,
-    best(named, dueBy) {
-      const next = before.then(() => choose(named, dueBy ?? clock.now()));
-      before = next;
-      return next;
-    },
+    best: (named, dueBy) =>
+      new Promise((answer) => {
+        asked.push({ named, dueBy, answer });
+        void choose();
+      }),
     left(turnId, end) {
       busy.delete(turnId);
       if (end?.kind === 'full') {
         full.add(end.model);
         passedOverMs = clock.monotonic();
-        passedOver.add(turnId);
-        if (passedOver.size > MAX_KEPT) passedOver.clear();
+        if (passedOver.size < MAX_PASSED_OVER) passedOver.add(turnId);
         return;
       }
       const until = Math.max(heldBack.get(turnId) ?? 0, clock.monotonic() + pauseMs(end));
@@ -85,6 +114,17 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
       passedOver.clear();
     },
   };
+}
+
+type WaitingTurns = Awaited<ReturnType<WorkerContext['turns']['waiting']>>;
+
+/** The next one that can be taken; the iterator goes on behind it. */
+function firstTaken(waiting: Iterator<WaitingTurns[number]>, take: (turnId: string) => boolean): WakeUp | null {
+  for (let next = waiting.next(); next.done !== true; next = waiting.next()) {
+    const { project, discussionId, turnId } = next.value;
+    if (take(turnId)) return { kind: 'turn', project, discussionId, turnId, revision: 0 };
+  }
+  return null;
 }
 
 function pauseMs(end: TurnEnd | null): number {
