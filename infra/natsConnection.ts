@@ -179,7 +179,8 @@ export async function within<T>(clock: Clock, ms: number, what: string, promise:
   try {
     return await Promise.race([promise, late]);
   } finally {
-    over.abort();
+    // With a reason of its own: else an error with its stack is made for every answer.
+    over.abort('answered');
     promise.catch(() => undefined);
   }
 }

@@ -187,7 +187,7 @@ function openPuller(nc: NatsConnection, { link, names, clock, onFault }: NatsWak
       const over = new AbortController();
       const take = (answer: Answer) => {
         waiting = null;
-        over.abort();
+        over.abort('taken');
         off();
         signal.removeEventListener('abort', leave);
         resolve(answer);
