@@ -69,7 +69,7 @@ export async function startFeed(engine: Engine, bus: Bus, log: Log): Promise<Fee
   void keepFollowing();
   return {
     watch({ id, project }, listener) {
-      const room = rooms.get(id) ?? openRoom(rooms, bus, id, project);
+      const room = rooms.get(id) ?? openRoom(rooms, { bus, log }, id, project);
       room.listeners.add(listener);
       return () => {
         room.listeners.delete(listener);
@@ -94,14 +94,17 @@ export async function startFeed(engine: Engine, bus: Bus, log: Log): Promise<Fee
   };
 }
 
-function openRoom(rooms: Map<string, Room>, bus: Bus, id: string, project: string): Room {
+function openRoom(rooms: Map<string, Room>, { bus, log }: { bus: Bus; log: Log }, id: string, project: string): Room {
   const room: Room = { listeners: new Set(), over: new AbortController(), writing: null, endedTurn: null };
   rooms.set(id, room);
   const listen = async () => {
     for await (const delta of bus.deltas({ project, discussionId: id }, { signal: room.over.signal }))
       write(room, delta);
   };
-  void listen();
+  // The log's events, which count, are told all the same.
+  listen().catch((error: unknown) =>
+    log.warn({ err: error, discussionId: id }, 'answers cannot be shown as they come'),
+  );
   return room;
 }
 

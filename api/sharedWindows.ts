@@ -103,7 +103,7 @@ function createTelling(options: SharedWindowsOptions): Telling {
     if (telling) return;
     telling = true;
     while (untold.size > 0) {
-      const batch = [...untold].slice(0, KEYS_AT_ONCE).map((window) => take(untold, window));
+      const batch = nextOf(untold).map((window) => take(untold, window));
       let answers: ReadonlyMap<string, number> = new Map();
       if (clock.monotonic() >= awayUntilMs)
         answers = await ask(options, batch).catch(() => {
@@ -130,6 +130,16 @@ function createTelling(options: SharedWindowsOptions): Telling {
       });
     },
   };
+}
+
+/** Windows to tell of, one of each key: a key has two when one ended, or was forgotten, before it was told. */
+function nextOf(untold: ReadonlySet<Window>): readonly Window[] {
+  const next = new Map<string, Window>();
+  for (const window of untold) {
+    if (next.size >= KEYS_AT_ONCE) break;
+    if (!next.has(window.key)) next.set(window.key, window);
+  }
+  return [...next.values()];
 }
 
 /** The common counts after these hits. */

@@ -173,8 +173,10 @@ function textOfSetting(value: Settings[keyof Settings]): string {
 }
 
 function withoutPassword(text: string): string {
-  if (!URL.canParse(text)) return '(set)';
+  // `user:password@host` alone parses too, with the user as its protocol.
+  if (!text.includes('://') || !URL.canParse(text)) return '(set)';
   const parsed = new URL(text);
+  if (parsed.searchParams.has('password')) parsed.searchParams.set('password', '***');
   if (parsed.password !== '') parsed.password = '***';
   // A NATS token stands where others have the user.
   else if (parsed.username !== '' && !parsed.protocol.startsWith('postgres')) parsed.username = '***';

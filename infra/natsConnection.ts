@@ -150,7 +150,7 @@ export function parseNatsUrl(url: string): { servers: string; options: Connectio
   const servers = parsed.map(({ hostname, port }) => `${hostname}:${port || 4222}`);
   if (servers.length === 0) throw new Refusal('invalid', 'NATS_URL names no server: write nats://host:4222');
   const named = parsed.find(({ username }) => username !== '');
-  const [user = '', pass = ''] = [named?.username, named?.password].map((text) => decodeURIComponent(text ?? ''));
+  const [user = '', pass = ''] = [named?.username, named?.password].map((text) => unescaped(text ?? ''));
   const login = user === '' ? {} : pass === '' ? { token: user } : { user, pass };
   const secured = parsed.some(({ protocol }) => protocol === 'tls:') ? { tls: {} } : {};
   return {
@@ -167,6 +167,14 @@ export function parseNatsUrl(url: string): { servers: string; options: Connectio
       },
     },
   };
+}
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Refusal('invalid', 'NATS_URL has a % in its user, password or token that starts no escape: write %25');
+  }
 }
 
 /** The promise, or `Refusal('unavailable')` after `ms`; what comes later is let go. */

@@ -109,7 +109,8 @@ function openReader(
       return [];
     })
     .then((deltas) => {
-      queue.push(...splice.start(deltas));
+      // One by one: as arguments of one call too many would throw, here where nobody could catch it.
+      for (const delta of splice.start(deltas)) queue.push(delta);
       const late = held ?? [];
       held = null;
       for (const delta of late) take(delta);

@@ -39,10 +39,7 @@ interface Asked {
   readonly answer: (turn: WakeUp | null) => void;
 }
 
-/**
- * One query at a time, which all share who ask meanwhile: it sorts whatever waits, so a burst of free places must not ask
- * for each of them.
- */
+/** One query at a time: it sorts whatever waits, so a burst of free places must not ask for each of them. */
 export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log'>): Picking {
   const { clock } = ctx.engine;
   const busy = new Set<string>();
@@ -51,8 +48,6 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
   const passedOver = new Set<string>();
   const full = new Set<string>();
   let passedOverMs = -Infinity;
-  const asked: Asked[] = [];
-  let choosing = false;
 
   const take = (turnId: string) => !busy.has(turnId) && busy.add(turnId).size > 0;
   const waitingFor = async (count: number, dueBy: number): Promise<WaitingTurns> => {
@@ -68,29 +63,11 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
     });
     return waiting.filter(({ turnId }) => !heldBack.has(turnId) && !passedOver.has(turnId));
   };
-  const choose = async (): Promise<void> => {
-    if (choosing) return;
-    choosing = true;
-    for (let first; (first = asked[0]) !== undefined;) {
-      const { dueBy } = first;
-      const together = asked.filter((each) => each.dueBy === dueBy);
-      const others = asked.filter((each) => each.dueBy !== dueBy);
-      asked.splice(0, asked.length, ...others);
-      const waiting = (await waitingFor(together.length, dueBy ?? clock.now()))[Symbol.iterator]();
-      for (const { named, answer } of together) {
-        const best = firstTaken(waiting, take);
-        answer(best ?? (named !== null && take(named.turnId) ? named : null));
-      }
-    }
-    choosing = false;
-  };
   return {
     take,
-    best: (named, dueBy) =>
-      new Promise((answer) => {
-        asked.push({ named, dueBy, answer });
-        void choose();
-      }),
+    best: shared(async (together, dueBy) =>
+      choose(together, await waitingFor(together.length, dueBy ?? clock.now()), take),
+    ),
     left(turnId, end) {
       busy.delete(turnId);
       if (end?.kind === 'full') {
@@ -118,13 +95,39 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
 
 type WaitingTurns = Awaited<ReturnType<WorkerContext['turns']['waiting']>>;
 
-/** The next one that can be taken; the iterator goes on behind it. */
-function firstTaken(waiting: Iterator<WaitingTurns[number]>, take: (turnId: string) => boolean): WakeUp | null {
-  for (let next = waiting.next(); next.done !== true; next = waiting.next()) {
-    const { project, discussionId, turnId } = next.value;
-    if (take(turnId)) return { kind: 'turn', project, discussionId, turnId, revision: 0 };
+/** Who asks while others are answered is answered with all who asked for the same meanwhile. */
+function shared(answerAll: (together: readonly Asked[], dueBy: number | undefined) => Promise<void>): Picking['best'] {
+  let asked: readonly Asked[] = [];
+  let answering = false;
+  const answer = async () => {
+    if (answering) return;
+    answering = true;
+    for (let first; (first = asked[0]) !== undefined;) {
+      const { dueBy } = first;
+      const together = asked.filter((each) => each.dueBy === dueBy);
+      asked = asked.filter((each) => each.dueBy !== dueBy);
+      await answerAll(together, dueBy);
+    }
+    answering = false;
+  };
+  return (named, dueBy) =>
+    new Promise((resolve) => {
+      asked = [...asked, { named, dueBy, answer: resolve }];
+      void answer();
+    });
+}
+
+/** Gives each who asks the next turn that can be taken, then the named ones. */
+function choose(together: readonly Asked[], waiting: WaitingTurns, take: (turnId: string) => boolean): void {
+  let at = 0;
+  for (const { named, answer } of together) {
+    let best: WakeUp | null = null;
+    for (let turn; best === null && (turn = waiting[at]) !== undefined; at += 1) {
+      const { project, discussionId, turnId } = turn;
+      if (take(turnId)) best = { kind: 'turn', project, discussionId, turnId, revision: 0 };
+    }
+    answer(best ?? (named !== null && take(named.turnId) ? named : null));
   }
-  return null;
 }
 
 function pauseMs(end: TurnEnd | null): number {

@@ -30,11 +30,13 @@ export function createPlaces(
         return limit === undefined ? [] : [{ name: each, limit }];
       });
       if (wanted.length === 0) return null;
+      // A claim that met others may ask for another model than before: its first place has to be given back too.
+      const hadPlaces = held.has(turnId);
       // Before it is known: an answer that was lost may have been a yes.
       held.add(turnId);
       try {
         if (await ctx.slots.take(holderOf(turnId, ctx.incarnation), wanted, leaseMs)) return null;
-        held.delete(turnId);
+        if (!hadPlaces) held.delete(turnId);
         ctx.telemetry.count('model_places_waiting_total', { provider });
         return { kind: 'full', model: `${provider}/${name}` };
       } catch (error) {

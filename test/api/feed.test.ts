@@ -217,4 +217,17 @@ test('a delta that comes after its turn’s end is not sent', async () => {
   feed.stop();
 });
 
+test('a bus whose deltas end in an error ends neither the process nor its viewers', async () => {
+  const engine = await processOn(createWorld());
+  const next = () => Promise.reject(new Error('no deltas'));
+  const bus = { ...createMemoryBus(), deltas: () => ({ [Symbol.asyncIterator]: () => ({ next }) }) };
+  let told: (message: string) => void = () => undefined;
+  const warned = new Promise<string>((resolve) => (told = resolve));
+  const feed = await startFeed(engine, bus, { ...quiet, warn: (_fields, message) => told(message) });
+  const leave = feed.watch({ id: 'd', project: 'p' }, () => undefined);
+  assert.is(await warned, 'answers cannot be shown as they come');
+  leave();
+  feed.stop();
+});
+
 test.run();

@@ -100,4 +100,30 @@ test('a window that is over begins anew for all, and keys are bounded', async ()
   assert.is((await one.increment('address:0')).totalHits, 2, 'forgotten here, known to all');
 });
 
+test('a window that ends with untold hits does not keep those of others from the common count', async () => {
+  let now = Date.now();
+  const [first] = counts;
+  let told: (keys: string[]) => void = () => undefined;
+  const counted: RequestCounts = {
+    async add(hits, windowMs) {
+      const answers = (await first?.add(hits, windowMs)) ?? [];
+      told(hits.map(({ key }) => key));
+      return answers;
+    },
+  };
+  const options = { clock: { ...wallClock, now: () => now }, requests: 1_000, windowMs: 600_000, maxKeys: 2 };
+  const store = sharedWindows({ counts: counted, ...options });
+  await store.increment('user:over-soon');
+  now += 600_001;
+  // The third pushes the first out, which then begins a third window.
+  for (const key of ['user:over-soon', 'user:other', 'user:bystander', 'user:over-soon']) await store.increment(key);
+  const keys: string[] = [];
+  await new Promise<void>((resolve) => {
+    told = (more) => void (keys.push(...more), keys.length >= 5 && resolve());
+  });
+  assert.equal(keys.filter((key) => key === 'user:bystander').length, 1);
+  assert.equal(await first?.add([{ key: 'user:bystander', hits: 1 }], 600_000).then(([row]) => row?.hits), 2);
+  assert.equal(await first?.add([{ key: 'user:over-soon', hits: 1 }], 600_000).then(([row]) => row?.hits), 4);
+});
+
 test.run();

@@ -153,7 +153,7 @@ test('servers, logins and encryption are read from the address', () => {
   assert.equal([options.user, options.pass, options.token, options.tls], ['me', 'p@ss', undefined, undefined]);
   const secured = parseNatsUrl('tls://token@one').options;
   assert.equal([secured.user, secured.token, secured.tls], [undefined, 'token', {}]);
-  for (const wrong of ['', ',', 'http://one', 'nats://', 'nats://a b'])
+  for (const wrong of ['', ',', 'http://one', 'nats://', 'nats://a b', 'nats://me:50%@one'])
     assert.throws(
       () => parseNatsUrl(wrong),
       (error: Error) => error instanceof Refusal && error.code === 'invalid',

@@ -170,6 +170,24 @@ test('an attempt gives back its own place only, not that of another one at the s
   await opened.close();
 });
 
+test('a turn that got a place at one model and none at the next gives back what it has', async () => {
+  const opened = await slotsDatabase();
+  const slots = createPostgresSlots(opened);
+  const limits = new Map([
+    ['offline', 1],
+    ['ollama', 1],
+  ]);
+  const settings = { ...defaultWorkerSettings, limits };
+  const places = createPlaces({ slots, settings, incarnation: 'moving', ...silent });
+  const other = createPlaces({ slots, settings, incarnation: 'other', ...silent });
+  assert.is(await other.take('other', { provider: 'ollama', name: 'm' }), null);
+  assert.is(await places.take('turn', { provider: 'offline', name: 'm' }), null);
+  assert.equal(await places.take('turn', { provider: 'ollama', name: 'm' }), { kind: 'full', model: 'ollama/m' });
+  assert.is(await places.free('turn'), true);
+  assert.is(await other.take('next', { provider: 'offline', name: 'm' }), null);
+  await opened.close();
+});
+
 test('the place of a worker that died comes back after its time, that of a restarted one at once', async () => {
   const limits = { 'offline/m': 1 };
   const short = { leaseMs: 1_000, sweepMs: 250 };
