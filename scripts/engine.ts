@@ -32,6 +32,8 @@ export interface RunningEngine {
   readonly bus: Bus;
   /** Whether the other processes can be reached. */
   readonly connected: () => boolean;
+  /** Whether the read models have shown the log as it was at the start, once: a new program's may be built just now. */
+  readonly upToDate: () => boolean;
   readonly storage: Storage;
   readonly models: Models;
   readonly workers: Workers;
@@ -96,6 +98,7 @@ export async function startEngine(
     };
     const workers = await startRoles({ ctx, roles, waitFor: projections.waitFor, signal: following.signal });
     const announced = roles.has('relay') ? announce(storage.store, announcements, log, following.signal) : null;
+    const upToDate = watchStart(reads.waitFor, await storage.store.head(), following.signal);
     const close = opened.close;
     const stop = async () => {
       hurry.abort();
@@ -105,7 +108,7 @@ export async function startEngine(
       await Promise.all([close(), closeReads()]);
       await storage.close();
     };
-    return { engine, bus, connected, storage, models, workers, reads, stop };
+    return { engine, bus, connected, upToDate, storage, models, workers, reads, stop };
   } catch (error) {
     following.abort();
     await opened?.close();
@@ -141,6 +144,17 @@ async function announce(
   if (announcements === null) return;
   const { runAnnouncer } = await import('../workers/announce.ts');
   await runAnnouncer({ store, announcements, clock: systemClock, ids: systemIds, log }, signal);
+}
+
+/** Asks until the read models have reached the position; until then this process has nothing to show. */
+function watchStart(waitFor: ApiReads['waitFor'], head: bigint, signal: AbortSignal): () => boolean {
+  let reached = head === 0n;
+  const ask = async () => {
+    const names = readModels.map(({ name }) => name);
+    while (!reached && !signal.aborted) reached = await waitFor(head, names, { timeoutMs: READY_MS, signal });
+  };
+  void ask();
+  return () => reached;
 }
 
 interface RolesToStart {

@@ -5,11 +5,12 @@ import type { RunningEngine } from './engine.ts';
 const CHECK_MS = 1_500;
 
 /**
- * Ready while the log and the read models' database answer; what only degrades is reported beside them.
+ * Ready while the log and the read models' database answer, once these have caught up after the start; what only
+ * degrades is reported beside them.
  * @param degraded by name, whether what the service can do without for a while is there (the bus, models).
  */
 export function healthOf(
-  { storage }: Pick<RunningEngine, 'storage'>,
+  { storage, upToDate }: Pick<RunningEngine, 'storage' | 'upToDate'>,
   stopping: { readonly now: boolean },
   degraded: Readonly<Record<string, () => boolean>> = {},
 ): Health {
@@ -18,14 +19,18 @@ export function healthOf(
     live: () => !stopping.now,
     async ready() {
       const [log, readModels] = await Promise.all([answers(store.head()), answers(database.pool.query('select 1'))]);
+      const caughtUp = upToDate();
       const others = Object.fromEntries(
         Object.entries(degraded).map(([name, there]) => [name, check(there(), 'is out of reach')] as const),
       );
       return {
-        ready: log && readModels && !stopping.now,
+        ready: log && readModels && caughtUp && !stopping.now,
         checks: {
           log: check(log, 'the log does not answer'),
-          readModels: check(readModels, 'the database of the read models does not answer'),
+          readModels: check(
+            readModels && caughtUp,
+            readModels ? 'they are being built from the log' : 'the database of the read models does not answer',
+          ),
           service: check(!stopping.now, 'it is stopping'),
           ...others,
         },

@@ -11,7 +11,7 @@ let server: TestDatabase;
 test.before(async () => void (server = await postgresForTests()));
 test.after(() => server.stop());
 
-async function healthWith(connection: string, head: () => Promise<bigint>, connected = true) {
+async function healthWith(connection: string, head: () => Promise<bigint>, connected = true, caughtUp = true) {
   const database = openDatabase({ connection, embedded: false, poolMax: 1, applicationName: 'health test' });
   const storage = {
     database,
@@ -21,7 +21,7 @@ async function healthWith(connection: string, head: () => Promise<bigint>, conne
     close: () => Promise.resolve(),
   };
   const stopping = { now: false };
-  const health = healthOf({ storage }, stopping, { bus: () => connected });
+  const health = healthOf({ storage, upToDate: () => caughtUp }, stopping, { bus: () => connected });
   const ready = await health.ready();
   stopping.now = true;
   const last = await health.ready();
@@ -40,6 +40,11 @@ test('all there', async () => {
 test('without the bus it is ready and says so', async () => {
   const { ready, okOf } = await healthWith(server.url, here, false);
   assert.equal([ready, okOf['bus']], [true, false]);
+});
+
+test('while the read models are still being built it is not ready', async () => {
+  const { ready, okOf } = await healthWith(server.url, here, true, false);
+  assert.equal([ready, okOf['log'], okOf['readModels']], [false, true, false]);
 });
 
 test('without the log, or with one that hangs, it is not ready', async () => {
