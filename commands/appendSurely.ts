@@ -18,7 +18,9 @@ export async function appendSurely(
     try {
       return await store.append(stream, events, expected);
     } catch (error) {
-      if (!(error instanceof UnknownOutcome)) throw error;
+      // What was unknown stays so when the log cannot even be reached the next time.
+      const away = tries > 1 && error instanceof Refusal && error.code === 'unavailable';
+      if (!(error instanceof UnknownOutcome) && !away) throw error;
       if (tries >= MAX_UNKNOWN)
         throw new Refusal('unavailable', 'the log did not answer: repeat the request with the same Idempotency-Key', {
           retryAfterMs: 2000,

@@ -35,9 +35,10 @@ export async function settle(
     uuidv5(`${what}:${running.attempt}:${running.worker}:${running.incarnation}`, running.turnId),
     turn.cause,
   );
-  for (let pauseMs = 200; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
+  for (let [tries, pauseMs] = [1, 200]; ; tries += 1, pauseMs = Math.min(pauseMs * 2, 5000)) {
     try {
-      await append(asked);
+      // From the second time on it may be a repetition, whose first form stands in the log.
+      await append({ ...asked, keyed: tries > 1 });
       return true;
     } catch (error) {
       if (error instanceof Refusal && error.code === 'conflict' && !error.retryable) {

@@ -1,7 +1,6 @@
 import { v5 as uuidv5 } from 'uuid';
 import { abandonTurn } from '../commands/abandonTurn.ts';
 import { discussions } from '../commands/aggregate.ts';
-import { claimTurn } from '../commands/claimTurn.ts';
 import { completeTurn } from '../commands/completeTurn.ts';
 import { load, refresh, type Loaded } from '../commands/states.ts';
 import { textContent } from '../domain/content.ts';
@@ -12,6 +11,7 @@ import { Refusal } from '../domain/refusal.ts';
 import type { AgentProfiles } from './agentProfiles.ts';
 import { callModel, storable, type AttemptResult } from './attempt.ts';
 import { verdictOf, type Circuits } from './circuit.ts';
+import { claimSurely } from './claimSurely.ts';
 import { measureAttempt } from './measureAttempt.ts';
 import type { NoPlace, Places } from './places.ts';
 import { prepareAttempt, type Prepared } from './prepare.ts';
@@ -99,7 +99,7 @@ async function claimOpenTurn(
         prompt: prepared.record,
         ...(prepared.chain === undefined ? {} : { chain: prepared.chain }),
       };
-      const outcome = await claimTurn(ctx.engine, discussionId, command, loaded.revision, asked);
+      const outcome = await claimSurely(ctx, discussionId, command, loaded.revision, asked);
       if (outcome.events[0]?.type !== 'TurnClaimed') return { kind: 'gone' };
       ctx.telemetry.observe('wakeup_to_claim_seconds', Math.max(0, ctx.engine.clock.now() - turn.dueAtMs) / 1000);
       return {
@@ -131,7 +131,9 @@ function claimable(loaded: Loaded<Discussion>, turnId: string, nowMs: number): O
     state.turn.answeredBy !== 'model'
   )
     return { kind: 'gone' };
-  return state.turn.dueAtMs > nowMs ? { kind: 'snooze', afterMs: state.turn.dueAtMs - nowMs } : state.turn;
+  // Only a pause between attempts is waited for: a first one that seems to lie ahead was asked for by a clock before ours.
+  const pauseMs = state.turn.attempts === 0 ? 0 : state.turn.dueAtMs - nowMs;
+  return pauseMs > 0 ? { kind: 'snooze', afterMs: pauseMs } : state.turn;
 }
 
 async function call(

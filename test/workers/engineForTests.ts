@@ -5,7 +5,7 @@ import { createStateCache } from '../../commands/states.ts';
 import { createTurnstile } from '../../commands/turnstile.ts';
 import { createCodec } from '../../domain/codec.ts';
 import type { Bus, EventStore, LanguageModel, Leases, Slots } from '../../domain/ports.ts';
-import { Refusal } from '../../domain/refusal.ts';
+import { Refusal, UnknownOutcome } from '../../domain/refusal.ts';
 import type { Log, MetricName, Telemetry } from '../../domain/telemetry.ts';
 import { createCasbinAuthorizer } from '../../infra/casbinAuthorizer.ts';
 import { openDatabase, type Database } from '../../infra/database.ts';
@@ -45,6 +45,8 @@ const settings: WorkerSettings = {
 export interface Faults {
   /** The log takes nothing. */
   logAway: boolean;
+  /** The log takes the next claim and is away before it has said so. */
+  claimUnanswered: boolean;
   /** No sign of life reaches the database, and nothing is given back. */
   leasesAway: boolean;
   /** Nobody knows whether there are places. */
@@ -88,7 +90,7 @@ export async function startTestEngine(url: string, options: TestEngineOptions = 
   const database = openDatabase({ connection: url, poolMax: 6, embedded: false, applicationName: 'engine test' });
   await migrate(database.knex);
   const { pool, knex } = database;
-  const faults: Faults = { logAway: false, leasesAway: false, slotsAway: false };
+  const faults: Faults = { logAway: false, claimUnanswered: false, leasesAway: false, slotsAway: false };
   const real = createPostgresEventStore({ pool, codec: createCodec(identitySeal), embedded: false });
   const store = breakable(real, faults);
   const following = new AbortController();
@@ -168,7 +170,10 @@ async function engineOn(store: EventStore, { knex, pool }: Database): Promise<En
 function breakable(store: EventStore, faults: Faults): EventStore {
   const append: EventStore['append'] = async (...args) => {
     if (faults.logAway) throw new Refusal('unavailable', 'the log is away');
-    return store.append(...args);
+    const answer = await store.append(...args);
+    if (!faults.claimUnanswered || args[1][0]?.type !== 'TurnClaimed') return answer;
+    Object.assign(faults, { claimUnanswered: false, logAway: true });
+    throw new UnknownOutcome('the log went away');
   };
   return {
     append,

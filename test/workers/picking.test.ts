@@ -153,7 +153,7 @@ test('a worker whose places are taken leaves wake-ups to others, and a wake-up i
 });
 
 test('a worker that cannot claim does not acknowledge, and the turn runs when the log is back', async () => {
-  const on = await start({ settings: { sweepMs: 250 } });
+  const on = await start({ settings: { sweepMs: 250, leaseMs: 2_000 } });
   models.open('m');
   const agentId = await anAgent(on, 'Ada', { name: 'm' });
   bus.lose = (wakeUp) => wakeUp.revision > 0;

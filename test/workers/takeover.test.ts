@@ -172,4 +172,25 @@ test(
   },
   { deadlineMs: 40_000 },
 );
+test('a claim whose answer was lost with the log is run by the worker that made it, once the log is back', async () => {
+  const on = await start({ says: [{ say: 'said once' }], settings: { leaseMs: 60_000 } });
+  on.faults.claimUnanswered = true;
+  const id = await talk(on, 'm', { limits: { maxTurns: 1 } });
+  await until(() => on.faults.logAway);
+  on.faults.logAway = false;
+  checkEnded(await untilConcluded(on, id), 1);
+  assert.equal(
+    (await history(on, id)).slice(-4).map(({ type }) => type),
+    ['TurnRequested', 'TurnClaimed', 'TurnCompleted', 'DiscussionConcluded'],
+  );
+});
+
+test('a turn that was requested by a clock an hour ahead is run at once', async () => {
+  const on = await start({ says: [{ say: 'on time' }] });
+  const { engine } = on;
+  const ahead = { ...engine.clock, now: () => engine.clock.now() + 3_600_000 };
+  const id = await talk({ ...on, engine: { ...engine, clock: ahead } }, 'm', { limits: { maxTurns: 2 } });
+  checkEnded(await untilConcluded(on, id), 2);
+});
+
 test.run();
