@@ -77,6 +77,8 @@ function reporting(place: string, lines: Line[]): Report {
       console.error(`${place}  ${name}: failed: ${failed}`);
       return { failed };
     });
+    // Said at once: a run that is cut short has measured what it has measured.
+    if ('ours' in result) console.error(`${place}  ${name}: ${result.ours.toFixed(2)} ${result.unit}`);
     lines.push({ place, name, result });
   };
 }

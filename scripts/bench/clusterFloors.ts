@@ -1,7 +1,7 @@
 /** The raw floors of the cluster's rows: the same servers, asked by their own clients. */
 import { randomUUID } from 'node:crypto';
 import { EventStoreDBClient, jsonEvent, NO_STREAM } from '@eventstore/db-client';
-import { AckPolicy, connect, RetentionPolicy } from 'nats';
+import { AckPolicy, connect, type JsMsg, RetentionPolicy } from 'nats';
 import pg from 'pg';
 import type { Cluster } from '../cluster/cluster.ts';
 import { rate, sharedNowMs } from './measure.ts';
@@ -67,14 +67,18 @@ export async function wakeUpFloor(url: string, count: number): Promise<number[]>
     await manager.streams.add({ name, subjects: [name], retention: RetentionPolicy.Workqueue });
     await manager.consumers.add(name, { durable_name: name, ack_policy: AckPolicy.Explicit });
     const stream = connection.jetstream({ timeout: TIMEOUT_MS });
-    const messages = await (await stream.consumers.get(name, name)).consume({ max_messages: 10 });
-    const iterator = messages[Symbol.asyncIterator]();
+    let came = (): void => undefined;
+    const callback = (message: JsMsg) => {
+      message.ack();
+      came();
+    };
+    const messages = await (await stream.consumers.get(name, name)).consume({ max_messages: 10, callback });
     const tookMs: number[] = [];
     for (let i = 0; i < count; i += 1) {
+      const arrived = new Promise<void>((resolve) => (came = resolve));
       const started = sharedNowMs();
-      const [next] = await Promise.all([iterator.next(), stream.publish(name)]);
+      await Promise.all([arrived, stream.publish(name)]);
       tookMs.push(sharedNowMs() - started);
-      if (next.done !== true) next.value.ack();
     }
     await messages.close();
     await manager.streams.delete(name);

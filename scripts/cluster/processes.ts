@@ -17,9 +17,13 @@ export function apiPlan(n: number, home: string, env: Readonly<Record<string, st
   return planned('api', n, home, env);
 }
 
+/** Every projector folds every event, and one wins: a second one to stand by is enough. */
+const PROJECTORS = 2;
+
 /** @param n from 1: its worker id stays when it is started again, so that it gives up its old claims at once. */
 export function workerPlan(n: number, home: string, env: Readonly<Record<string, string>>): Promise<Planned> {
-  return planned('worker', n, home, { ...env, WORKER_ID: `worker-${n}` });
+  const roles = n <= PROJECTORS ? {} : { WORKER_ROLES: 'relay,sweeper,turns' };
+  return planned('worker', n, home, { ...roles, ...env, WORKER_ID: `worker-${n}` });
 }
 
 async function planned(
