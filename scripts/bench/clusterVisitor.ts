@@ -110,10 +110,12 @@ function atMs({ occurredAt }: Wire): number {
   return Date.parse(occurredAt);
 }
 
+/** Without the first turn of each discussion: those are opened all at once. */
 function claimsOf(log: readonly Wire[]): number[] {
   const requested = new Map(log.filter(({ type }) => type === 'TurnRequested').map((each) => [each.data.turnId, each]));
   return log
     .filter(({ type, data }) => type === 'TurnClaimed' && data.attempt === 1)
+    .slice(1)
     .map((claim) => atMs(claim) - atMs(requested.get(claim.data.turnId) ?? claim));
 }
 
