@@ -31,14 +31,14 @@ const QUICK = [
 /** Rows about throughput on both logs, wake-ups, and takeovers. */
 export async function clusterRows(report: Report, quick: boolean): Promise<void> {
   for (const log of ['eventstoredb', 'postgres'] as const) await throughputRows(report, log, quick);
-  await healthyRows(report, quick);
+  for (const log of ['eventstoredb', 'postgres'] as const) await healthyRows(report, log, quick);
 }
 
 /** 1, 20 and 200 discussions at once. */
 async function throughputRows(report: Report, log: LogServer, quick: boolean): Promise<void> {
   const cluster = await open(NO_PACE, report, log);
   if (cluster === null) return;
-  const of = log === 'postgres' ? 'log in PostgreSQL' : 'log in EventStoreDB';
+  const of = titleOf(log);
   try {
     const bench = await createVisitor(cluster);
     await bench.hold(20, 10);
@@ -49,6 +49,10 @@ async function throughputRows(report: Report, log: LogServer, quick: boolean): P
   } finally {
     await cluster.stop();
   }
+}
+
+function titleOf(log: LogServer): string {
+  return log === 'postgres' ? 'log in PostgreSQL' : 'log in EventStoreDB';
 }
 
 async function throughput(cluster: Cluster, bench: Visitor, discussions: number, turns: number): Promise<Measured> {
@@ -67,9 +71,10 @@ async function throughput(cluster: Cluster, bench: Visitor, discussions: number,
 }
 
 /** Rows about wake-ups and takeovers, with turns that take a second. */
-async function healthyRows(report: Report, quick: boolean): Promise<void> {
-  const cluster = await open(SLOW_PACE, report);
+async function healthyRows(report: Report, log: LogServer, quick: boolean): Promise<void> {
+  const cluster = await open(SLOW_PACE, report, log);
   if (cluster === null) return;
+  const of = titleOf(log);
   try {
     const bench = await createVisitor(cluster);
     await bench.hold(...WARM);
@@ -81,13 +86,13 @@ async function healthyRows(report: Report, quick: boolean): Promise<void> {
       const note = `${claims.length} turns, ${HEALTHY} discussions; floor: a message through JetStream; times of events are whole ms`;
       return { unit: 'ms', ours, floor, ratio: ours / floor, ...target, note };
     };
-    await report('cluster: turn requested to claimed, p50', async () => {
+    await report(`${of}: turn requested to claimed, p50`, async () => {
       claims = (await bench.hold(HEALTHY, quick ? 10 : 30)).claimsMs;
       return row(50);
     });
-    await report('cluster: turn requested to claimed, p99', async () => row(99, 50));
-    await report('cluster: worker killed, others take over, p99', () => takeover(cluster, bench, quick ? 1 : 3, false));
-    await report('cluster: worker killed and started again, p99', () => takeover(cluster, bench, quick ? 2 : 6, true));
+    await report(`${of}: turn requested to claimed, p99`, async () => row(99, 50));
+    await report(`${of}: worker killed, others take over, p99`, () => takeover(cluster, bench, quick ? 1 : 3, false));
+    await report(`${of}: worker killed and started again, p99`, () => takeover(cluster, bench, quick ? 2 : 6, true));
   } finally {
     await cluster.stop();
   }
