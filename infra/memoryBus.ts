@@ -1,4 +1,5 @@
 import type { Bus, Delta, WakeUp } from '../domain/ports.ts';
+import { leavable } from './leavable.ts';
 
 /** Wake-ups kept while nobody waits; the oldest are dropped, the sweeper finds their work. */
 const MAX_WAKE_UPS = 10_000;
@@ -69,26 +70,6 @@ export function createMemoryBus(): Bus {
           readers.delete(reader);
         }
       }),
-  };
-}
-
-/**
- * A generator whose `return` does not wait for the `next` under way: that one waits for news, and a wake-up that came
- * first would go to somebody who has left.
- */
-function leavable<T>(given: AbortSignal, generate: (signal: AbortSignal) => AsyncGenerator<T>): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator]() {
-      const left = new AbortController();
-      const inner = generate(AbortSignal.any([given, left.signal]));
-      return {
-        next: () => inner.next(),
-        return() {
-          left.abort();
-          return inner.return(undefined);
-        },
-      };
-    },
   };
 }
 

@@ -3,7 +3,7 @@ import { AckPolicy, createInbox, DeliverPolicy, type Msg, nanos, type NatsConnec
 import { z } from 'zod';
 import type { Bus, Clock, Delta } from '../domain/ports.ts';
 import { type NatsLink, within } from './natsConnection.ts';
-import { leavable } from './natsLeavable.ts';
+import { leavable } from './leavable.ts';
 import type { NatsNames } from './natsNames.ts';
 import { JETSTREAM_MS, type NatsStreams } from './natsStreams.ts';
 

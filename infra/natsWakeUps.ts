@@ -3,7 +3,7 @@ import { createInbox, type Msg, nanos, type NatsConnection } from 'nats';
 import { z } from 'zod';
 import type { Bus, Clock, WakeUp } from '../domain/ports.ts';
 import { type NatsLink, within } from './natsConnection.ts';
-import { leavable } from './natsLeavable.ts';
+import { leavable } from './leavable.ts';
 import type { NatsNames } from './natsNames.ts';
 import type { NatsStreams } from './natsStreams.ts';
 

@@ -63,7 +63,7 @@ const TECHNOLOGIES: Readonly<Record<string, string>> = {
 };
 
 /** Files of infra that know no technology, and that each may use: what all logs have in common. */
-const NEUTRAL: readonly string[] = ['append', 'log', 'model', 'tail'];
+const NEUTRAL: readonly string[] = ['append', 'leavable', 'log', 'model', 'tail'];
 
 interface Import {
   readonly node: ts.Node;
