@@ -1,20 +1,10 @@
 /** The command line: `colloquy <noun> <verb>`. Data goes to stdout, the rest to stderr. */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { Refusal } from '../domain/refusal.ts';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { programVersion } from '../infra/config.ts';
+import { EXIT_HELP, reportFailure } from './cli/exitCodes.ts';
 import type { DemoOptions } from './demo.ts';
 import type { StartOptions } from './start.ts';
 import type { TokenCommand } from './token.ts';
-
-/** Exit codes, as the help documents them. */
-const EXIT: Partial<Record<Refusal['code'], number>> = {
-  invalid: 2,
-  'not-found': 3,
-  conflict: 4,
-  unauthenticated: 5,
-  forbidden: 5,
-};
-const EXIT_HELP = '\nExit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 auth';
 
 /** Parses the arguments and runs the command; sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -56,7 +46,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(argv);
   } catch (error) {
-    process.exitCode = report(error);
+    process.exitCode = reportFailure(error);
   }
 }
 
@@ -79,16 +69,6 @@ function addService(program: Command): void {
       .action(async (options: StartOptions) => (await import('./start.ts')).start(mode, options));
     if (mode === 'start') command.option('--no-demo', 'do not hold a demo discussion on an empty log');
   }
-}
-
-function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof Refusal) {
-    console.error(`colloquy: ${error.message}`);
-    return EXIT[error.code] ?? 1;
-  }
-  console.error(error);
-  return 1;
 }
 
 /** A whole number of an option. */

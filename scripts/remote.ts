@@ -17,6 +17,8 @@ export interface Remote {
 export interface CallOptions {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** 15 s unless said. */
+  readonly timeoutMs?: number;
 }
 
 /** An answer that was no success. */
@@ -24,12 +26,33 @@ export class RemoteProblem extends Error {
   readonly status: number;
   /** Whether the identical request may succeed later, by what the answer says. */
   readonly retryable: boolean;
+  /** What the service said, for a person. */
+  readonly detail: string;
+  /** Each thing that was wrong with the request, a line each. */
+  readonly issues: readonly string[];
 
   constructor(method: string, path: string, status: number, body: string) {
     super(`${method} ${path} answered ${status}: ${body.slice(0, 500)}`);
+    const problem = problemIn(body);
     this.name = 'RemoteProblem';
     this.status = status;
-    this.retryable = /"retryable":\s*true/.test(body);
+    this.retryable = problem.retryable === true;
+    this.detail = problem.detail ?? `the service answered ${status}`;
+    this.issues = (problem.errors ?? []).map(({ pointer, detail }) => `${pointer}: ${detail}`);
+  }
+}
+
+interface ProblemBody {
+  readonly detail?: string;
+  readonly retryable?: boolean;
+  readonly errors?: readonly { readonly pointer: string; readonly detail: string }[];
+}
+
+function problemIn(body: string): ProblemBody {
+  try {
+    return JSON.parse(body) as ProblemBody;
+  } catch {
+    return {};
   }
 }
 
@@ -40,12 +63,16 @@ export function createRemote(url: string, token: string): Remote {
   const base = `${url.replace(/\/+$/, '')}/api/v1`;
   const authorization = `Bearer ${token}`;
   return {
-    async call<T>(method: string, path: string, { body, headers = {} }: CallOptions = {}): Promise<T> {
+    async call<T>(
+      method: string,
+      path: string,
+      { body, headers = {}, timeoutMs = CALL_MS }: CallOptions = {},
+    ): Promise<T> {
       const answer = await fetch(base + path, {
         method,
         headers: { authorization, 'content-type': 'application/json', ...headers },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(CALL_MS),
+        signal: AbortSignal.timeout(timeoutMs),
       });
       const text = await answer.text();
       if (!answer.ok) throw new RemoteProblem(method, path, answer.status, text);

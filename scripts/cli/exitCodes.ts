@@ -1,0 +1,64 @@
+/** What the command line answers with, by what happened. */
+import { CommanderError } from 'commander';
+import { Refusal } from '../../domain/refusal.ts';
+import { RemoteProblem } from '../remote.ts';
+
+export const EXIT_HELP =
+  '\nExit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 auth, 6 time-out, 7 partial, 8 integrity violation, 9 unhealthy';
+
+/** An end of a command with a code of its own. An empty message: what there is to say was printed. */
+export class CliExit extends Error {
+  readonly code: number;
+
+  constructor(code: 1 | 6 | 7 | 8 | 9, message = '') {
+    super(message);
+    this.name = 'CliExit';
+    this.code = code;
+  }
+}
+
+const BY_REFUSAL: Partial<Record<Refusal['code'], number>> = {
+  invalid: 2,
+  'not-found': 3,
+  conflict: 4,
+  'revision-mismatch': 4,
+  unauthenticated: 5,
+  forbidden: 5,
+};
+
+const BY_STATUS: Readonly<Record<number, number>> = {
+  400: 2,
+  401: 5,
+  403: 5,
+  404: 3,
+  409: 4,
+  412: 4,
+  413: 2,
+  422: 2,
+  503: 6,
+  504: 6,
+};
+
+/** Prints what went wrong on stderr. @returns the exit code. */
+export function reportFailure(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof CliExit) {
+    if (error.message !== '') console.error(`colloquy: ${error.message}`);
+    return error.code;
+  }
+  if (error instanceof RemoteProblem) {
+    console.error(`colloquy: ${error.detail}`);
+    for (const line of error.issues) console.error(`  ${line}`);
+    return BY_STATUS[error.status] ?? 1;
+  }
+  if (error instanceof Refusal) {
+    console.error(`colloquy: ${error.message}`);
+    return BY_REFUSAL[error.code] ?? 1;
+  }
+  if (error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError')) {
+    console.error('colloquy: the service did not answer in time');
+    return 6;
+  }
+  console.error(error);
+  return 1;
+}
