@@ -1,7 +1,8 @@
 /** One bounded pool of PostgreSQL connections, shared by knex (read models) and by plain pg (the log). */
-import knexModule, { type Knex } from 'knex';
+import type { Knex } from 'knex';
 import pg from 'pg';
 import { Refusal } from '../domain/refusal.ts';
+import { createKnex } from './postgresKnex.ts';
 import { type QueryWatch, watchQueries } from './postgresTiming.ts';
 
 const CONNECT_MS = 5_000;
@@ -81,9 +82,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   });
   boundWaiting(pool, waitingMax);
   if (options.watch !== undefined) watchQueries(pool, options.watch);
-  // knex prints every connection that was not to be had, with its stack, and then throws it: the caller tells of it.
-  const log = { warn: () => undefined };
-  const knex = knexModule({ client: 'pg', connectionPool: pool, asyncStackTraces: false, log });
+  const knex = createKnex(pool);
   const stats = () => ({
     idle: pool.idleCount,
     active: pool.totalCount - pool.idleCount,

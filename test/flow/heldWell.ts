@@ -64,7 +64,8 @@ export async function postAll(visitor: Visitor, held: readonly Held[]): Promise<
         () => true,
         (error: unknown) => {
           // It has ended already.
-          assert.match(String(error), /answered 409/);
+          // It has ended already.
+          assert.match(String(error), /answered 409/, `only an end refuses: ${String(error)}`);
           return false;
         },
       );

@@ -59,6 +59,21 @@ test('a server that is not there is unavailable on every way to it', async () =>
   });
 });
 
+test('a server that ends a session in the middle of a query is unavailable; what it refuses says why', () =>
+  withDatabase({}, async ({ knex }) => {
+    const killed = 'select pg_terminate_backend(pg_backend_pid())';
+    const ways = [() => knex.raw(killed), () => knex.transaction(async (trx) => trx.raw(killed))];
+    for (const way of ways)
+      await Promise.resolve(way()).then(
+        () => assert.unreachable('must be refused'),
+        (error: unknown) => assert.ok(isRefused(error), String(error)),
+      );
+    await Promise.resolve(knex.raw('select 1/0')).then(
+      () => assert.unreachable('must be refused'),
+      (error: unknown) => assert.is((error as { code: string }).code, '22012'),
+    );
+  }));
+
 test('slow statements are counted and logged without values, quick ones only timed', async () => {
   const [logged, counted, observed]: [unknown[][], string[], string[]] = [[], [], []];
   const log: Log = { info: () => undefined, error: () => undefined, warn: (...line) => void logged.push(line) };
