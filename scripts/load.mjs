@@ -10,7 +10,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const FOLDERS = ['api', 'commands', 'domain', 'infra', 'projections', 'scripts', 'workers'];
-const WORKER = 'embeddedPostgresWorker';
+/** Entries of worker threads, by folder. */
+const WORKERS = { embeddedPostgresWorker: 'infra', rebuildWorker: 'scripts' };
 
 /** @returns {Promise<object>} the exports of `scripts/cli.ts`. */
 export async function loadCli() {
@@ -46,7 +47,10 @@ async function bundle(folder) {
   dropOld(join(root, '.build'));
   const draft = `${folder}.${process.pid}`;
   await build({
-    entryPoints: { cli: join(root, 'scripts/cli.ts'), [WORKER]: join(root, 'infra', `${WORKER}.ts`) },
+    entryPoints: {
+      cli: join(root, 'scripts/cli.ts'),
+      ...Object.fromEntries(Object.entries(WORKERS).map(([name, at]) => [name, join(root, at, `${name}.ts`)])),
+    },
     outdir: draft,
     bundle: true,
     splitting: true,
@@ -73,15 +77,18 @@ function dropOld(builds) {
       rmSync(join(builds, name), { recursive: true, force: true });
 }
 
-/** Files find their neighbours where their source lies; the worker thread takes its bundle. */
+/** Files find their neighbours where their source lies; worker threads take their bundles. */
 function placesOf(folder) {
-  const worker = JSON.stringify(pathToFileURL(join(folder, `${WORKER}.js`)).href);
   return {
     name: 'places',
     setup(builder) {
       builder.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
-        contents: readFileSync(path, 'utf8')
-          .replaceAll(`'./${WORKER}.mjs'`, worker)
+        contents: Object.keys(WORKERS)
+          .reduce(
+            (text, name) =>
+              text.replaceAll(`'./${name}.mjs'`, JSON.stringify(pathToFileURL(join(folder, `${name}.js`)).href)),
+            readFileSync(path, 'utf8'),
+          )
           .replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)),
         loader: 'ts',
       }));
