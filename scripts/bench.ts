@@ -6,6 +6,7 @@ import { clusterRows } from './bench/cluster.ts';
 import { within, type Report } from './bench/measure.ts';
 import { describeServer, openPlace, type Place } from './bench/place.ts';
 import { projectionRows } from './bench/projections.ts';
+import { rebuildRows } from './bench/rebuild.ts';
 import { restRows } from './bench/rest.ts';
 import { sseRows } from './bench/sse.ts';
 import { storageRows } from './bench/storedBytes.ts';
@@ -19,6 +20,7 @@ const groups: Readonly<Record<string, (place: Place, report: Report) => Promise<
   storage: storageRows,
   long: longRows,
   projections: projectionRows,
+  rebuild: rebuildRows,
   rest: restRows,
   sse: sseRows,
 };

@@ -1,0 +1,185 @@
+/** The target of rebuilds whose rows are in tables of PostgreSQL. */
+import type { Knex } from 'knex';
+import type { Clock, EventStore } from '../domain/ports.ts';
+import type { Table } from './projection.ts';
+import { createSums, rowPages, type Sums } from './rebuildChecksum.ts';
+import { foldAll } from './rebuildFold.ts';
+import { createRebuildRows, type Exceptions, type RebuildRows } from './rebuildRows.ts';
+import type { EventSource, Page } from './rebuildSource.ts';
+import { swapVersions } from './rebuildSwap.ts';
+import type { BuildTarget, Place, Verified } from './rebuildTarget.ts';
+import { lostClaim, ofClaim, startAnew, type Claim } from './rebuildVersion.ts';
+import { loadRows, moveCheckpoint, writeFolded, type CopyRows } from './rebuildWrite.ts';
+import { skippedOf } from './skippedEvents.ts';
+import { createIndexes, tableName } from './tables.ts';
+
+const QUERY_MS = 30_000;
+
+export interface TablesOptions {
+  readonly knex: Knex;
+  readonly store: EventStore;
+  readonly clock: Clock;
+  readonly source: EventSource;
+  readonly claim: Claim;
+  /** Null on the embedded database. */
+  readonly copy: CopyRows | null;
+}
+
+/** Tables of the claimed version. */
+export function tablesTarget(options: TablesOptions): BuildTarget {
+  const { knex, claim } = options;
+  const { projection, version } = claim;
+  let exceptions: Exceptions | null = null;
+  let rows: RebuildRows | null = null;
+  let at = 0n;
+  let underWay: Promise<void> = Promise.resolve();
+
+  const open = async (): Promise<Place> => {
+    await underWay.catch(() => undefined);
+    underWay = Promise.resolve();
+    const place = await placeOf(options);
+    at = place.position;
+    exceptions = await exceptionsOf(knex, claim, exceptions);
+    const load = (table: Table, keys: string[]) => loadRows(knex, table, version, keys);
+    rows = createRebuildRows({ projection, exceptions, empty: at === 0n, load });
+    return place;
+  };
+
+  const apply = async (page: Page, careful: boolean): Promise<void> => {
+    if (rows === null) throw new Error('a target is opened before it is written to');
+    const changes = await rows.fold(page.events);
+    await underWay;
+    const { copy } = options;
+    const after = at;
+    at = page.through;
+    underWay = knex.transaction(async (trx) => {
+      await trx.raw('set local synchronous_commit = off');
+      await moveCheckpoint(trx, claim, after, page);
+      await writeFolded(trx, claim, changes, { copy, careful });
+    });
+    // Told to whoever waits for it next.
+    underWay = underWay.then(() => rows?.written());
+    underWay.catch(() => undefined);
+  };
+
+  return {
+    name: projection.name,
+    open,
+    apply,
+    flush: () => underWay,
+    async complete() {
+      await knex.transaction(async (trx) => {
+        await trx.raw('set local statement_timeout = 0');
+        await createIndexes(trx, projection, version);
+      });
+      for (const table of projection.tables) await knex.raw(`analyze ${tableName(table, version)}`);
+    },
+    verify: (onPage, events) => verify(options, at, events, onPage),
+    swap: () => swapVersions(options),
+    refuse: (eventId, error) => void exceptions?.refused.set(eventId, error),
+    async mayFail(event) {
+      const found = await liveLetters(knex, claim);
+      if (found.position < event.position) return null;
+      if (!found.events.has(event.id)) return false;
+      exceptions?.tolerated.add(event.id);
+      return true;
+    },
+  };
+}
+
+/** Where the version stands; begun anew when the log does not hold what it was built from. */
+async function placeOf({ knex, store, claim }: TablesOptions): Promise<Place> {
+  const row = (await ofClaim(knex, claim)
+    .first(knex.raw('position::text as position, event_id, event_stream, event_revision'))
+    .timeout(QUERY_MS)) as CheckpointRow | undefined;
+  if (row === undefined) throw lostClaim(claim);
+  const position = BigInt(row.position);
+  if (await holds(store, row, position)) return { version: claim.version, position };
+  if (claim.kind === 'rollback') throw new Error('the previous version was built from another log');
+  await knex.transaction((trx) => startAnew(trx, claim.projection, claim.version));
+  return { version: claim.version, position: 0n };
+}
+
+interface CheckpointRow {
+  readonly position: string;
+  readonly event_id: string | null;
+  readonly event_stream: string | null;
+  readonly event_revision: number | null;
+}
+
+async function holds(
+  store: EventStore,
+  { event_id: id, event_stream: stream, event_revision: from }: CheckpointRow,
+  position: bigint,
+): Promise<boolean> {
+  if (position > (await store.head())) return false;
+  if (id === null || stream === null || from === null) return true;
+  for await (const event of store.read(stream, { from, limit: 1 })) return event.id === id;
+  return false;
+}
+
+async function exceptionsOf(knex: Knex, claim: Claim, before: Exceptions | null): Promise<Exceptions> {
+  const { projection, version } = claim;
+  const own = await knex('dead_letters')
+    .where({ projection: projection.name, version })
+    .select<{ stream: string }[]>('stream')
+    .timeout(QUERY_MS);
+  return {
+    parked: new Set(own.map(({ stream }) => stream)),
+    skipped: await skippedOf(knex, projection.name),
+    tolerated: new Set([...(before?.tolerated ?? []), ...(await liveLetters(knex, claim)).events]),
+    refused: before?.refused ?? new Map<string, string>(),
+  };
+}
+
+/** The live version's position and the events of its dead letters. */
+async function liveLetters(knex: Knex, { projection }: Claim): Promise<{ position: bigint; events: Set<string> }> {
+  const { name, schemaVersion } = projection;
+  const { rows } = await knex
+    .raw<{ rows: { position: string; event_id: string | null }[] }>(
+      `select p.position::text as position, d.event_id from projections p
+       left join dead_letters d on d.projection = p.name and d.version = p.version
+       where p.name = ? and p.schema_version = ? and p.status = 'live'`,
+      [name, schemaVersion],
+    )
+    .timeout(QUERY_MS);
+  const events = rows.map(({ event_id: id }) => id).filter((id) => id !== null);
+  return { position: BigInt(rows[0]?.position ?? 0), events: new Set(events) };
+}
+
+/** Compares what the tables hold, read again, with a fold of the log that knows nothing of them. */
+async function verify(
+  { knex, source, claim }: TablesOptions,
+  to: bigint,
+  events: number,
+  onPage: (events: number) => Promise<void>,
+): Promise<Verified[]> {
+  const { projection, version } = claim;
+  const letters = await knex('dead_letters')
+    .where({ projection: projection.name, version })
+    .select<{ stream: string; event_id: string }[]>('stream', 'event_id');
+  const expected = new Map<Table, Sums>(projection.tables.map((table) => [table, createSums(table, 1)]));
+  await foldAll(
+    {
+      ...{ projection, source, to, events, onPage },
+      skipped: await skippedOf(knex, projection.name),
+      letters: new Map(letters.map(({ stream, event_id: id }) => [stream, id])),
+    },
+    (table, row) => expected.get(table)?.add(String(row[table.key]), row),
+  );
+  const verified: Verified[] = [];
+  for (const table of projection.tables) {
+    const actual = createSums(table, 1);
+    for await (const rows of rowPages(knex, table, version)) {
+      for (const row of rows) actual.add(String(row[table.key]), row);
+      await onPage(0);
+    }
+    const { count = 0, checksum = '' } = expected.get(table) ?? {};
+    if (count !== actual.count || checksum !== actual.checksum)
+      throw new Error(
+        `table ${table.name} of version ${version} holds ${actual.count} rows (checksum ${actual.checksum}), the log says ${count} (${checksum})`,
+      );
+    verified.push({ table: table.name, rows: count, checksum });
+  }
+  return verified;
+}

@@ -1,0 +1,124 @@
+/** Rows about rebuilds beside the live version: how fast, and what live reads feel of them. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RebuildProgress } from '../../projections/rebuild.ts';
+import { ensureVersions } from '../../projections/checkpoints.ts';
+import type { Projection } from '../../projections/projection.ts';
+import { readModels } from '../../projections/readModels.ts';
+import { claimBuild, releaseClaim } from '../../projections/rebuildVersion.ts';
+import { liveView } from '../../projections/tables.ts';
+import { runInThread } from '../rebuildThread.ts';
+import { openStorage, type Storage } from '../storage.ts';
+import { percentile, ratioAtLeast, type Measured, type Report } from './measure.ts';
+import type { Place } from './place.ts';
+import { floor } from './projections.ts';
+import { EVENTS_EACH, seedLog } from './seedLog.ts';
+
+const MEASURED = ['discussions', 'messages', 'turns'];
+const READS = 1_500;
+const READ_EVERY_MS = 2;
+
+interface Timed {
+  readonly buildMs: number;
+  readonly allMs: number;
+}
+
+/**
+ * Floor: one bare loop in this process that reads the same log by keyset pages of 2,000, parses it, folds it in memory and
+ * inserts the final rows, 2,000 a statement, without checkpoints, without verification, with all indexes there.
+ */
+export async function rebuildRows(place: Place, report: Report): Promise<void> {
+  const storage = await openStorage(place.settings, place.log);
+  const count = place.quick ? 1_000 : place.embedded ? 3_000 : 12_000;
+  const events = count * EVENTS_EACH;
+  try {
+    await seedLog(storage.store, count);
+    await ensureVersions(storage.database.knex, readModels);
+    await storage.database.knex.raw('vacuum analyze');
+    for (const projection of readModels.filter(({ name }) => MEASURED.includes(name))) {
+      const rounds: { floorMs: number; timed: Timed }[] = [];
+      for (let i = 0; i < (place.quick ? 1 : 3); i += 1) {
+        const startedMs = performance.now();
+        await floor(storage, [projection]);
+        const floorMs = performance.now() - startedMs;
+        rounds.push({ floorMs, timed: await timed(place, storage, projection, true) });
+      }
+      const row = (of: keyof Timed) => (): Promise<Measured> => {
+        const ratio = percentile(
+          rounds.map((each) => each.floorMs / each.timed[of]),
+          50,
+        );
+        const rate = (ms: number[]) => (events * 1000) / percentile(ms, 50);
+        return Promise.resolve({
+          unit: 'events/s',
+          ours: rate(rounds.map((each) => each.timed[of])),
+          floor: rate(rounds.map((each) => each.floorMs)),
+          ratio,
+          target: ratioAtLeast(0.55, ratio),
+          note: `${events.toLocaleString('en')} events, a thread, its start included`,
+        });
+      };
+      await report(`rebuild --fast: ${projection.name}, until verified rows begin`, row('buildMs'));
+      await report(`rebuild --fast: ${projection.name}, verified and swapped`, row('allMs'));
+    }
+    await report('point reads beside a rebuild as it is by default, p99', () => beside(place, storage));
+  } finally {
+    await storage.close();
+  }
+}
+
+async function timed(place: Place, storage: Storage, projection: Projection, fast: boolean): Promise<Timed> {
+  const { knex } = storage.database;
+  const claim = await claimBuild(knex, projection, { builder: randomUUID(), fast });
+  const startedMs = performance.now();
+  let buildMs = 0;
+  const onProgress = ({ note }: RebuildProgress) => {
+    if (buildMs === 0 && note.startsWith('verifying')) buildMs = performance.now() - startedMs;
+  };
+  const { name } = projection;
+  const task = { kind: 'rebuild', name, fast, version: claim.version, builder: claim.builder } as const;
+  const given = { settings: place.settings, embedded: storage.embedded?.connection ?? null, task };
+  await runInThread(given, new AbortController().signal, onProgress);
+  const allMs = performance.now() - startedMs;
+  return { buildMs: buildMs || allMs, allMs };
+}
+
+async function beside(place: Place, storage: Storage): Promise<Measured> {
+  const projection = readModels.find(({ name }) => name === 'discussions');
+  if (projection === undefined) throw new Error('no read model');
+  const alone = await reads(storage, projection);
+  const claim = await claimBuild(storage.database.knex, projection, { builder: randomUUID(), fast: false });
+  const { version, builder } = claim;
+  const task = { kind: 'rebuild', name: projection.name, fast: false, version, builder } as const;
+  const over = new AbortController();
+  const given = { settings: place.settings, embedded: storage.embedded?.connection ?? null, task };
+  const going = runInThread(given, over.signal, () => undefined).catch(() => null);
+  await delay(1_500);
+  const with_ = await reads(storage, projection);
+  over.abort();
+  await going;
+  await releaseClaim(storage.database.knex, claim, false);
+  const ratio = with_ / alone;
+  return {
+    unit: 'ms',
+    ours: with_,
+    floor: alone,
+    ratio,
+    target: { says: '≤ 1.2 × alone', holds: ratio <= 1.2 },
+    note: `${READS.toLocaleString('en')} reads, one every ${READ_EVERY_MS} ms`,
+  };
+}
+
+/** @returns p99 in milliseconds. */
+async function reads({ database }: Storage, projection: Projection): Promise<number> {
+  const view = liveView(projection, { name: projection.name });
+  const { rows } = await database.pool.query<{ id: string }>(`select id from ${view} limit 500`);
+  const took: number[] = [];
+  for (let i = 0; i < READS; i += 1) {
+    const startedMs = performance.now();
+    await database.pool.query(`select * from ${view} where id = $1`, [rows[i % rows.length]?.id]);
+    took.push(performance.now() - startedMs);
+    await delay(READ_EVERY_MS);
+  }
+  return percentile(took, 99);
+}

@@ -1,0 +1,86 @@
+/** Rebuilds of test logs in this process. */
+import { randomUUID } from 'node:crypto';
+import type { RecordedEvent } from '../../domain/envelope.ts';
+import type { Clock } from '../../domain/ports.ts';
+import { copyRows } from '../../infra/postgresCopy.ts';
+import { createPostgresLogSource } from '../../infra/postgresLogSource.ts';
+import { ensureVersions } from '../../projections/checkpoints.ts';
+import type { Projection } from '../../projections/projection.ts';
+import { readModels } from '../../projections/readModels.ts';
+import { rebuild, rollBack, type Rebuilt, type RebuildProgress } from '../../projections/rebuild.ts';
+import { storeSource, typesOf, type EventSource } from '../../projections/rebuildSource.ts';
+import { tablesTarget } from '../../projections/rebuildTables.ts';
+import type { BuildTarget } from '../../projections/rebuildTarget.ts';
+import { claimBuild, claimPrevious, failClaim, releaseClaim, type Claim } from '../../projections/rebuildVersion.ts';
+import { plainCodec } from '../contracts/sampleEvents.ts';
+import { realLog, type TestLog } from '../infra/postgresStores.ts';
+import { wallClock } from '../standins/wallClock.ts';
+import { appendAll, history } from './events.ts';
+
+export interface RebuildOptionsForTests {
+  readonly fast?: boolean;
+  readonly clock?: Clock;
+  readonly signal?: AbortSignal;
+  readonly report?: (progress: RebuildProgress) => void;
+  /** Reads the log through its port, as one does that is in another server. */
+  readonly throughPort?: boolean;
+  readonly kind?: Claim['kind'];
+  /** Gets between the driver and the tables. */
+  readonly wrap?: (target: BuildTarget) => BuildTarget;
+}
+
+/** Claims a version and builds it (or goes back to the previous one). */
+export async function rebuildNow(
+  log: TestLog,
+  projection: Projection,
+  options: RebuildOptionsForTests = {},
+): Promise<Rebuilt> {
+  const { knex, embedded } = log.database;
+  const { fast = true, clock = wallClock, signal = new AbortController().signal, report = () => undefined } = options;
+  const given = { builder: randomUUID(), fast };
+  const claim = await (options.kind === 'rollback' ? claimPrevious : claimBuild)(knex, projection, given);
+  const source = sourceOf(log, options.throughPort === true);
+  const wrap = options.wrap ?? ((target) => target);
+  const copy = embedded ? null : copyRows;
+  const target = wrap(tablesTarget({ knex, store: log.store, clock: wallClock, source, claim, copy }));
+  const types = typesOf(projection);
+  const all = { target, store: log.store, source, clock, signal, types, gapless: true, fast, report };
+  try {
+    return await (claim.kind === 'rebuild' ? rebuild(all) : rollBack(all));
+  } catch (error) {
+    await target.flush().catch(() => undefined);
+    if (signal.aborted) await releaseClaim(knex, claim, false);
+    else await failClaim(knex, claim, error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+/** How a test log is read. */
+export function sourceOf({ store, database }: TestLog, throughPort = false): EventSource {
+  return throughPort ? storeSource(store) : createPostgresLogSource(database.knex, plainCodec);
+}
+
+/** Everything in the log. */
+export async function wholeLog({ store }: TestLog): Promise<RecordedEvent[]> {
+  const events: RecordedEvent[] = [];
+  for await (const event of store.readAll(0n)) events.push(event);
+  return events;
+}
+
+/** Versions of a read model by number, with their status. */
+export async function statuses({ database }: TestLog, name: string): Promise<Record<number, string>> {
+  const rows = await database
+    .knex('projections')
+    .where({ name })
+    .orderBy('version')
+    .select<{ version: number; status: string }[]>('version', 'status');
+  return Object.fromEntries(rows.map(({ version, status }) => [version, status]));
+}
+
+/** A log with a history, and empty read models. */
+export async function filledLog(seed: number, batches = 300, open: () => Promise<TestLog> = realLog): Promise<TestLog> {
+  const log = await open();
+  await appendAll(log.store, history({ seed, discussions: 8, batches }));
+  await ensureVersions(log.database.knex, readModels);
+  return log;
+}
