@@ -1,8 +1,11 @@
 import { AGENT_FOLD, evolveAgent, type Agent } from '../domain/agent/agent.ts';
 import type { AgentEvent } from '../domain/agent/events.ts';
-import type { DiscussionEvent } from '../domain/discussion/events.ts';
+import type { DiscussionEvent, DiscussionEventData } from '../domain/discussion/events.ts';
 import { evolveDiscussion, type Place } from '../domain/discussion/evolve.ts';
 import { DISCUSSION_FOLD, type Discussion } from '../domain/discussion/state.ts';
+import type { RecordedEvent } from '../domain/envelope.ts';
+import type { EventStore } from '../domain/ports.ts';
+import { inheritedState } from './inheritedState.ts';
 
 /** How a kind of stream is folded. */
 export interface Aggregate<S, E extends { type: string; data: unknown }> {
@@ -12,6 +15,10 @@ export interface Aggregate<S, E extends { type: string; data: unknown }> {
   /** Version of the fold: snapshots of another one do not count. */
   readonly fold: number;
   evolve(state: S, event: E, place: Place): S;
+  /** The state that a stream's first event continues, read elsewhere in the log; null for one that begins from nothing. */
+  begun?(store: EventStore, first: RecordedEvent): Promise<S> | null;
+  /** Whether the state has a beginning that `begun` reads. */
+  beginsElsewhere?(state: S): boolean;
   /** The project that the stream belongs to; null before its first event. */
   projectOf(state: S): string | null;
 }
@@ -21,6 +28,11 @@ export const discussions: Aggregate<Discussion, DiscussionEvent> = {
   initial: { status: 'none' },
   fold: DISCUSSION_FOLD,
   evolve: evolveDiscussion,
+  begun: (store, first) =>
+    first.type === 'DiscussionForked'
+      ? inheritedState(store, first.data as DiscussionEventData<'DiscussionForked'>)
+      : null,
+  beginsElsewhere: (state) => state.status !== 'none' && state.forkedFrom !== null,
   projectOf: (state) => (state.status === 'none' ? null : state.projectId),
 };
 

@@ -4,6 +4,7 @@ import type { EventMetadata, NewEvent, RecordedEvent } from '../domain/envelope.
 import { eventDefinition } from '../domain/events.ts';
 import { NO_STREAM, type Action, type Actor, type Appended } from '../domain/ports.ts';
 import { Refusal, WrongExpectedRevision } from '../domain/refusal.ts';
+import { inSpan, noTracer } from '../domain/tracing.ts';
 import type { Aggregate } from './aggregate.ts';
 import { appendSurely, takenForARepetition } from './appendSurely.ts';
 import type { Engine } from './engine.ts';
@@ -32,6 +33,8 @@ export interface Dispatch<S, E> {
   readonly action: Action;
   /** For a command that begins its stream: the project it will belong to. */
   readonly createsIn?: string;
+  /** For a command that begins its stream where another one stood: the state that its first event continues. */
+  readonly begun?: S;
   /** Fails with `conflict` instead of deciding again when the stream has moved. */
   readonly onlyAtRevision?: number;
   decide(state: S, ctx: { nowMs: number; revision: number; newId(label: string): string }): readonly E[];
@@ -61,12 +64,21 @@ export async function dispatch<S, E extends { type: string; data: unknown }>(
   asked: Asked,
 ): Promise<Outcome<S, E>> {
   const stream = `${aggregate.kind}-${command.id}`;
-  const release = await engine.turnstile.enter(stream, asked.keyed ? asked.commandId : undefined);
-  try {
-    return await attempt(engine, aggregate, command, asked, stream);
-  } finally {
-    release();
-  }
+  const span = (engine.tracer ?? noTracer).begin(`command ${aggregate.kind}`, {
+    parent: asked.traceparent,
+    attributes: { 'colloquy.stream': stream, 'colloquy.command.id': asked.commandId },
+  });
+  return inSpan(span, async ({ traceparent }) => {
+    const release = await engine.turnstile.enter(stream, asked.keyed ? asked.commandId : undefined);
+    try {
+      const traced = traceparent === undefined ? asked : { ...asked, traceparent };
+      const outcome = await attempt(engine, aggregate, command, traced, stream);
+      span.set({ 'colloquy.events': outcome.events.map(({ type }) => type), 'colloquy.replayed': outcome.replayed });
+      return outcome;
+    } finally {
+      release();
+    }
+  });
 }
 
 async function attempt<S, E extends { type: string; data: unknown }>(
@@ -183,10 +195,11 @@ async function write<S, E extends { type: string; data: unknown }>(
     const before = await processedBefore(engine, stream, asked, appended.revision);
     if (before !== null) return recordedOutcome(engine, aggregate, command.id, before, asked);
   }
+  const base = command.begun === undefined ? loaded : { ...loaded, state: command.begun };
   // Only the last one's position is known (some logs leave gaps), and only that is kept.
   const latest = events.reduce(
     (at, event, i) => advance(aggregate, at, recorded(event, stream, loaded.revision + 1 + i, appended.position)),
-    loaded,
+    base,
   );
   keep(engine, aggregate, stream, loaded, latest);
   return { id: command.id, state: latest.state, events: decided, ...appended, replayed: false };

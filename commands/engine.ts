@@ -1,4 +1,5 @@
 import type { Authorizer, Clock, EventStore, Ids, Snapshots } from '../domain/ports.ts';
+import type { Tracer } from '../domain/tracing.ts';
 import type { StateCache } from './states.ts';
 import type { Turnstile } from './turnstile.ts';
 
@@ -19,6 +20,8 @@ export interface Engine {
   readonly snapshots: Snapshots;
   readonly states: StateCache;
   readonly turnstile: Turnstile;
+  /** Where spans go, if anywhere. */
+  readonly tracer?: Tracer;
   /** The read model's answer, and the position up to which it has seen the log. */
   findCommand(commandId: string): Promise<{ found: ProcessedCommand | null; checkpoint: bigint }>;
 }

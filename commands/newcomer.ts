@@ -18,6 +18,7 @@ export type NewcomerBody = z.output<typeof newcomerSchema>;
 
 /**
  * Pins an agent's version, or names a person.
+ * @param at.pinnedBefore it takes part already: then it may be retired.
  * @param projectId the discussion's project: agents of another one are not found.
  * @throws Refusal `invalid` with a pointer when the agent is not there, is retired, or has no price where cost is limited.
  */
@@ -25,7 +26,7 @@ export async function newcomer(
   engine: Engine,
   body: NewcomerBody,
   projectId: string,
-  at: { pointer: string; costLimited: boolean },
+  at: { pointer: string; costLimited: boolean; pinnedBefore?: boolean },
 ): Promise<Newcomer> {
   const patience = body.answerWithinMs === undefined ? {} : { answerWithinMs: body.answerWithinMs };
   if ('userId' in body)
@@ -38,7 +39,7 @@ export async function newcomer(
     new Refusal('invalid', detail, { issues: [{ pointer: at.pointer, code, detail }] });
   if (state.status === 'none' || state.projectId !== projectId)
     throw refuse('unknown-agent', 'there is no such agent in this project');
-  if (state.status === 'retired') throw refuse('retired-agent', 'this agent is retired');
+  if (state.status === 'retired' && at.pinnedBefore !== true) throw refuse('retired-agent', 'this agent is retired');
   const version = body.version ?? state.versions.length;
   if (version > state.versions.length)
     throw refuse('unknown-version', `this agent has ${state.versions.length} version(s)`);

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { placeOf } from '../domain/discussion/evolve.ts';
 import type { RecordedEvent } from '../domain/envelope.ts';
 import type { EventStore, Snapshots } from '../domain/ports.ts';
 import type { Aggregate } from './aggregate.ts';
@@ -48,10 +49,23 @@ export async function refresh<S, E extends { type: string; data: unknown }>(
     (from.states.get(stream) as Loaded<S> | undefined) ??
     (await fromSnapshot(from, aggregate, stream)) ??
     emptyOf(aggregate);
-  let loaded = base;
-  for await (const event of from.store.read(stream, { from: base.revision + 1 }))
-    loaded = advance(aggregate, loaded, event);
+  const loaded = await folded(from.store, aggregate, stream, base, Infinity);
   keep(from, aggregate, stream, base, loaded);
+  return loaded;
+}
+
+async function folded<S, E extends { type: string; data: unknown }>(
+  store: EventStore,
+  aggregate: Aggregate<S, E>,
+  stream: string,
+  base: Loaded<S>,
+  limit: number,
+): Promise<Loaded<S>> {
+  let loaded = base;
+  for await (const event of store.read(stream, { from: base.revision + 1, ...(limit === Infinity ? {} : { limit }) })) {
+    const begun = event.revision === 0 ? await aggregate.begun?.(store, event) : null;
+    loaded = advance(aggregate, begun ? { ...loaded, state: begun } : loaded, event);
+  }
   return loaded;
 }
 
@@ -62,9 +76,7 @@ export async function stateAt<S, E extends { type: string; data: unknown }>(
   stream: string,
   revision: number,
 ): Promise<Loaded<S>> {
-  let loaded = emptyOf(aggregate);
-  for await (const event of store.read(stream, { limit: revision + 1 })) loaded = advance(aggregate, loaded, event);
-  return loaded;
+  return folded(store, aggregate, stream, emptyOf(aggregate), revision + 1);
 }
 
 /** Folds one event more. */
@@ -73,12 +85,7 @@ export function advance<S, E extends { type: string; data: unknown }>(
   loaded: Loaded<S>,
   event: RecordedEvent,
 ): Loaded<S> {
-  const place = {
-    revision: event.revision,
-    atMs: Date.parse(event.metadata.occurredAt),
-    cause: { eventId: event.id, correlationId: event.metadata.correlationId },
-  };
-  const state = aggregate.evolve(loaded.state, event as E & RecordedEvent, place);
+  const state = aggregate.evolve(loaded.state, event as E & RecordedEvent, placeOf(event));
   return { state, revision: event.revision, eventId: event.id, position: event.position };
 }
 
@@ -93,7 +100,10 @@ export function keep<S, E extends { type: string; data: unknown }>(
   if (after.eventId === null) return;
   const cached = to.states.get(stream);
   if (cached === undefined || cached.revision < after.revision) to.states.set(stream, after);
-  if (Math.floor((before.revision + 1) / SNAPSHOT_EVERY) === Math.floor((after.revision + 1) / SNAPSHOT_EVERY)) return;
+  const ofEvents = ({ revision }: Loaded<S>) => Math.floor((revision + 1) / SNAPSHOT_EVERY);
+  // The state that a stream began from is read elsewhere, however far: only once.
+  const begins = before.revision < 0 && aggregate.beginsElsewhere?.(after.state) === true;
+  if (ofEvents(before) === ofEvents(after) && !begins) return;
   const { revision, eventId, state } = after;
   // Not awaited: a snapshot that could not be written costs a longer read, never the command.
   to.snapshots.save(stream, { revision, eventId, version: aggregate.fold, state }).catch(() => undefined);

@@ -1,7 +1,8 @@
 import type { Knex } from 'knex';
 import type { endReasons, Limits, Participant, Policy } from '../domain/discussion/events.ts';
 import { streamId, streamKind } from '../domain/envelope.ts';
-import { timeAfter, type LogEvent, type Projection, type Table } from './projection.ts';
+import { afterFork, afterOpening, changes } from './discussionChanges.ts';
+import type { Projection, Table } from './projection.ts';
 import { decodeRow, liveView, selectList } from './tables.ts';
 
 export type CurrentTurn = {
@@ -27,6 +28,10 @@ export type DiscussionRow = {
   deadline: string | null;
   priority: number;
   participants: readonly Participant[];
+  /** Null where it was opened, not forked. */
+  forkedFrom: { discussionId: string; revision: number; prefixHash: string } | null;
+  /** `forkedFrom.discussionId`, to find children by. */
+  parentId: string | null;
   currentTurn: CurrentTurn | null;
   turnsCompleted: number;
   messages: number;
@@ -55,6 +60,8 @@ const discussionsTable: Table<DiscussionRow> = {
     deadline: 'time',
     priority: 'integer',
     participants: 'json',
+    forkedFrom: 'json',
+    parentId: 'text',
     currentTurn: 'json',
     turnsCompleted: 'integer',
     messages: 'integer',
@@ -70,12 +77,14 @@ const discussionsTable: Table<DiscussionRow> = {
   key: 'id',
   indexes: [
     { name: 'by_project', on: ['project', 'openedPosition'] },
+    { name: 'by_parent', on: ['parentId', 'openedPosition'], where: 'parent_id is not null' },
     { name: 'by_deadline', on: ['deadline'], where: `status <> 'concluded' and deadline is not null` },
   ],
-  creates: ['DiscussionOpened'],
+  creates: ['DiscussionOpened', 'DiscussionForked'],
   keysOf: (event) => (streamKind(event.stream) === 'discussion' ? [streamId(event.stream)] : []),
   evolve(row, event, id) {
-    if (event.type === 'DiscussionOpened') return opened(event, id);
+    if (event.type === 'DiscussionOpened') return afterOpening(event, id);
+    if (event.type === 'DiscussionForked') return afterFork(event, id);
     if (row === null) throw new Error(`${event.type} in a discussion that was never opened`);
     return {
       ...row,
@@ -87,99 +96,12 @@ const discussionsTable: Table<DiscussionRow> = {
   },
 };
 
-export const discussions: Projection = { name: 'discussions', schemaVersion: 1, tables: [discussionsTable] };
-
-function opened(event: Extract<LogEvent, { type: 'DiscussionOpened' }>, id: string): DiscussionRow {
-  const { projectId, title, topic, policy, limits, priority } = event.data;
-  const position = event.position.toString();
-  const { occurredAt } = event.metadata;
-  return {
-    id,
-    project: projectId,
-    title,
-    topic,
-    status: 'open',
-    pauseReason: null,
-    endReason: null,
-    policy,
-    limits,
-    deadline: inUtc(limits.deadline),
-    priority,
-    participants: [],
-    currentTurn: null,
-    turnsCompleted: 0,
-    messages: 0,
-    inputTokens: 0,
-    outputTokens: 0,
-    revision: event.revision,
-    position,
-    openedPosition: position,
-    openedAt: occurredAt,
-    updatedAt: occurredAt,
-    concludedAt: null,
-  };
-}
-
-function changes(row: DiscussionRow, event: LogEvent): Partial<DiscussionRow> {
-  switch (event.type) {
-    case 'ParticipantJoined':
-      return { participants: [...row.participants, event.data] };
-    case 'ParticipantLeft':
-      return { participants: row.participants.filter((each) => each.participantId !== event.data.participantId) };
-    case 'MessagePosted':
-      return { messages: row.messages + 1 };
-    case 'TurnRequested': {
-      const { turnId, number, participantId } = event.data;
-      return { currentTurn: { turnId, number, participantId, attempt: 0, status: 'requested' } };
-    }
-    case 'TurnClaimed':
-      return onTurn(row, event.data.turnId, { attempt: event.data.attempt, status: 'claimed' });
-    case 'TurnAttemptAbandoned':
-      return { ...onTurn(row, event.data.turnId, { status: 'retrying' }), ...tokens(row, event.data.usage) };
-    case 'TurnCompleted':
-      return {
-        ...ended(row, event.data.turnId),
-        ...tokens(row, event.data.usage),
-        turnsCompleted: row.turnsCompleted + 1,
-        messages: row.messages + 1,
-      };
-    case 'TurnFailed':
-    case 'TurnSkipped':
-    case 'TurnCancelled':
-      return ended(row, event.data.turnId);
-    case 'DiscussionPaused':
-      return { status: 'paused', pauseReason: event.data.reason };
-    case 'DiscussionResumed':
-      return { status: 'open', pauseReason: null };
-    case 'DiscussionConcluded':
-      return { status: 'concluded', pauseReason: null, endReason: event.data.reason, concludedAt: timeAfter(event, 0) };
-    case 'PolicySwitched':
-      return { policy: event.data.policy };
-    case 'LimitsChanged':
-      return { limits: event.data.limits, deadline: inUtc(event.data.limits.deadline) };
-    default:
-      return {};
-  }
-}
-
-function onTurn(row: DiscussionRow, turnId: string, change: Partial<CurrentTurn>): Partial<DiscussionRow> {
-  return row.currentTurn?.turnId === turnId ? { currentTurn: { ...row.currentTurn, ...change } } : {};
-}
-
-function ended(row: DiscussionRow, turnId: string): Partial<DiscussionRow> {
-  return row.currentTurn?.turnId === turnId ? { currentTurn: null } : {};
-}
-
-function tokens(row: DiscussionRow, used: { inputTokens: number; outputTokens: number }): Partial<DiscussionRow> {
-  return {
-    inputTokens: row.inputTokens + used.inputTokens,
-    outputTokens: row.outputTokens + used.outputTokens,
-  };
-}
-
-function inUtc(time: string | null): string | null {
-  return time === null ? null : new Date(time).toISOString();
-}
+export const discussions: Projection = {
+  name: 'discussions',
+  schemaVersion: 2,
+  tables: [discussionsTable],
+  streamLocal: true,
+};
 
 /** Queries of the read model `discussions`. */
 export function discussionQueries(knex: Knex) {
@@ -189,6 +111,20 @@ export function discussionQueries(knex: Knex) {
     async one(id: string): Promise<DiscussionRow | null> {
       const [row] = await select().where({ id });
       return row ? decodeRow(discussionsTable, row) : null;
+    },
+
+    /** Those of these discussions that the read model knows. */
+    async many(ids: readonly string[]): Promise<DiscussionRow[]> {
+      const rows = await select().whereIn('id', [...ids]);
+      return rows.map((row) => decodeRow(discussionsTable, row));
+    },
+
+    /** Forks of a discussion, the eldest first; `after` is the `openedPosition` of the last row seen. */
+    async children(parentId: string, options: { after?: string; limit: number }): Promise<DiscussionRow[]> {
+      const query = select().where('parent_id', parentId);
+      if (options.after !== undefined) void query.where('opened_position', '>', options.after);
+      const rows = await query.orderBy('opened_position').limit(options.limit);
+      return rows.map((row) => decodeRow(discussionsTable, row));
     },
 
     /**

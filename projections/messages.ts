@@ -1,7 +1,10 @@
 import type { Knex } from 'knex';
 import { textOf, type Part } from '../domain/content.ts';
+import type { Participant } from '../domain/discussion/events.ts';
+import type { HistoryPart } from '../domain/discussion/lineage.ts';
 import { streamId } from '../domain/envelope.ts';
 import type { StopReason } from '../domain/model.ts';
+import { pageOverParts } from './lineagePages.ts';
 import type { LogEvent, Lookup, Projection, Table } from './projection.ts';
 import { decodeRow, liveView, selectList } from './tables.ts';
 
@@ -41,14 +44,21 @@ const authorsTable: Table<AuthorRow> = {
   name: 'messages_authors',
   columns: { key: 'text', kind: 'text', participantId: 'text', agentId: 'text', userId: 'text', name: 'text' },
   key: 'key',
-  creates: ['ParticipantJoined'],
-  keysOf: (event) => (event.type === 'ParticipantJoined' ? [authorKey(event, event.data.participantId)] : []),
+  creates: ['ParticipantJoined', 'DiscussionForked'],
+  keysOf: (event) => joining(event).map(({ participantId }) => authorKey(event, participantId)),
   evolve(row, event, key) {
-    if (event.type !== 'ParticipantJoined') return row;
-    const { kind, participantId, agentId, userId, name } = event.data;
+    const joined = joining(event).find((each) => authorKey(event, each.participantId) === key);
+    if (joined === undefined) return row;
+    const { kind, participantId, agentId, userId, name } = joined;
     return { key, kind, participantId, agentId: agentId ?? null, userId: userId ?? null, name };
   },
 };
+
+/** A fork takes over its parent's participants. */
+function joining(event: LogEvent): readonly Participant[] {
+  if (event.type === 'DiscussionForked') return event.data.participants;
+  return event.type === 'ParticipantJoined' ? [event.data] : [];
+}
 
 const turnNumbersTable: Table<TurnNumberRow> = {
   name: 'messages_turns',
@@ -115,8 +125,10 @@ const messagesTable: Table<MessageRow> = {
 
 export const messages: Projection = {
   name: 'messages',
-  schemaVersion: 1,
+  schemaVersion: 2,
   tables: [messagesTable, authorsTable, turnNumbersTable],
+  handles: ['ParticipantJoined', 'DiscussionForked', 'TurnRequested', 'MessagePosted', 'TurnCompleted'],
+  streamLocal: true,
 };
 
 const noTurn = { turnId: null, turnNumber: null, attempt: null, finishReason: null };
@@ -154,15 +166,30 @@ export function messageQueries(knex: Knex) {
       return row ? decodeRow(messagesTable, row) : null;
     },
 
-    /** A page of a discussion's messages by revision; `after` is exclusive, `backwards` starts from the latest. */
+    /**
+     * A page of what was said in a discussion and in those it was forked from, by place in the lineage; `after` is
+     * exclusive, `backwards` starts from the latest.
+     */
     async byDiscussion(
-      discussionId: string,
+      parts: readonly HistoryPart[],
       options: { after?: number; backwards?: boolean; limit: number },
-    ): Promise<MessageRow[]> {
-      const query = select().where('discussion_id', discussionId);
-      if (options.after !== undefined) void query.where('revision', options.backwards ? '<' : '>', options.after);
-      const rows = await query.orderBy('revision', options.backwards ? 'desc' : 'asc').limit(options.limit);
-      return rows.map((row) => decodeRow(messagesTable, row));
+    ): Promise<(MessageRow & { index: number })[]> {
+      const ranges = parts.map((part) => ({
+        part,
+        above: part.offset - 1,
+        upTo: part.until === null ? null : part.offset + part.until,
+      }));
+      return pageOverParts(ranges, options, async ({ discussionId, offset }, { above, below, backwards, limit }) => {
+        const query = select()
+          .where('discussion_id', discussionId)
+          .where('revision', '>', above - offset);
+        if (below !== null) void query.where('revision', '<', below - offset);
+        const rows = await query.orderBy('revision', backwards ? 'desc' : 'asc').limit(limit);
+        return rows.map((row) => {
+          const message = decodeRow(messagesTable, row);
+          return { ...message, index: offset + message.revision };
+        });
+      });
     },
   };
 }

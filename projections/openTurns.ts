@@ -62,10 +62,11 @@ export const openTurnsTable: Table<OpenTurnRow> = {
     },
     { name: 'answer_by', on: ['answerBy'], where: 'answer_by is not null' },
   ],
-  creates: ['DiscussionOpened'],
+  creates: ['DiscussionOpened', 'DiscussionForked'],
   keysOf: (event) => (streamKind(event.stream) === 'discussion' ? [streamId(event.stream)] : []),
   evolve(row, event, discussionId) {
-    if (event.type === 'DiscussionOpened') {
+    // A turn that was open when a fork was made is cancelled in the fork at once.
+    if (event.type === 'DiscussionOpened' || event.type === 'DiscussionForked') {
       const { projectId, priority } = event.data;
       return { ...noTurn, discussionId, project: projectId, priority, paused: false };
     }

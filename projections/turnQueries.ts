@@ -1,7 +1,9 @@
 import type { Knex } from 'knex';
+import type { HistoryPart } from '../domain/discussion/lineage.ts';
 import { agents } from './agents.ts';
 import { claimsTable, type ClaimRow } from './claims.ts';
 import { discussions } from './discussions.ts';
+import { pageOverParts } from './lineagePages.ts';
 import { openTurnsTable } from './openTurns.ts';
 import { decodeRow, liveView, selectList } from './tables.ts';
 import { turns, turnsTable, type TurnRow } from './turns.ts';
@@ -30,20 +32,32 @@ export function turnQueries(knex: Knex) {
   const claims = () =>
     knex(liveView(turns, claimsTable)).select<Record<string, unknown>[]>(knex.raw(selectList(claimsTable)));
   return {
-    async one(discussionId: string, turnId: string): Promise<TurnRow | null> {
-      const [row] = await history().where({ discussion_id: discussionId, turn_id: turnId });
-      return row ? decodeRow(turnsTable, row) : null;
+    /** A turn of a discussion, or of those it was forked from as far as they count. */
+    async one(parts: readonly HistoryPart[], turnId: string): Promise<TurnRow | null> {
+      const keys = parts.map(({ discussionId }) => `${discussionId}/${turnId}`);
+      const rows = (await history().whereIn('key', keys)).map((row) => decodeRow(turnsTable, row));
+      const counts = ({ discussionId, number }: TurnRow) => {
+        const part = parts.find((each) => each.discussionId === discussionId);
+        return part !== undefined && number > part.turnsAfter && (part.turns === null || number <= part.turns);
+      };
+      return rows.find(counts) ?? null;
     },
 
-    /** A page of a discussion's turns by number; `after` is exclusive, `backwards` starts from the latest. */
+    /**
+     * A page of the turns of a discussion and of those it was forked from, by number; `after` is exclusive, `backwards`
+     * starts from the latest.
+     */
     async byDiscussion(
-      discussionId: string,
+      parts: readonly HistoryPart[],
       options: { after?: number; backwards?: boolean; limit: number },
     ): Promise<TurnRow[]> {
-      const query = history().where('discussion_id', discussionId);
-      if (options.after !== undefined) void query.where('number', options.backwards ? '<' : '>', options.after);
-      const rows = await query.orderBy('number', options.backwards ? 'desc' : 'asc').limit(options.limit);
-      return rows.map((row) => decodeRow(turnsTable, row));
+      const ranges = parts.map((part) => ({ part, above: part.turnsAfter, upTo: part.turns }));
+      return pageOverParts(ranges, options, async ({ discussionId }, { above, below, backwards, limit }) => {
+        const query = history().where('discussion_id', discussionId).where('number', '>', above);
+        if (below !== null) void query.where('number', '<', below);
+        const rows = await query.orderBy('number', backwards ? 'desc' : 'asc').limit(limit);
+        return rows.map((row) => decodeRow(turnsTable, row));
+      });
     },
 
     waiting: (options: WaitingOptions) => waitingTurns(knex, options),

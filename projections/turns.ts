@@ -1,4 +1,5 @@
-import type { Chain, DiscussionEventData, Why } from '../domain/discussion/events.ts';
+import type { Chain } from '../domain/discussion/chain.ts';
+import type { DiscussionEventData, Why } from '../domain/discussion/events.ts';
 import { streamId } from '../domain/envelope.ts';
 import type { StopReason } from '../domain/model.ts';
 import { claimsTable } from './claims.ts';
@@ -28,6 +29,8 @@ export type TurnAttempt = {
 };
 
 export type TurnRow = {
+  /** `<discussionId>/<turnId>`: a fork ends the turn that was open in its parent, and the parent does not. */
+  key: string;
   turnId: string;
   discussionId: string;
   project: string;
@@ -56,6 +59,7 @@ type TurnEvent = Extract<LogEvent, { data: { turnId: string } }>;
 export const turnsTable: Table<TurnRow> = {
   name: 'turns',
   columns: {
+    key: 'text',
     turnId: 'text',
     discussionId: 'text',
     project: 'text',
@@ -77,13 +81,17 @@ export const turnsTable: Table<TurnRow> = {
     requestedAt: 'time',
     endedAt: 'time',
   },
-  key: 'turnId',
+  key: 'key',
   indexes: [{ name: 'by_discussion', on: ['discussionId', 'number'], unique: true }],
-  creates: ['TurnRequested'],
-  keysOf: (event) => ('turnId' in event.data ? [event.data.turnId] : []),
+  creates: ['TurnRequested', 'DiscussionForked'],
+  keysOf(event) {
+    if (event.type === 'DiscussionForked') return event.data.turn === null ? [] : [turnKey(event, event.data.turn)];
+    return 'turnId' in event.data ? [turnKey(event, (event as TurnEvent).data)] : [];
+  },
   evolve(row, event) {
+    if (event.type === 'DiscussionForked') return event.data.turn === null ? row : takenOver(event, event.data.turn);
     if (!('turnId' in event.data)) return row;
-    if (event.type === 'TurnRequested') return requested(event);
+    if (event.type === 'TurnRequested') return requested(event, event.data);
     if (row === null) throw new Error(`${event.type} of a turn that was never requested`);
     return {
       ...row,
@@ -96,13 +104,27 @@ export const turnsTable: Table<TurnRow> = {
 
 export const turns: Projection = {
   name: 'turns',
-  schemaVersion: 2,
+  schemaVersion: 3,
   tables: [turnsTable, openTurnsTable, claimsTable],
+  streamLocal: true,
 };
 
-function requested(event: Extract<LogEvent, { type: 'TurnRequested' }>): TurnRow {
-  const { turnId, number, participantId, answeredBy, answerWithinMs = null, why } = event.data;
+function turnKey(event: LogEvent, { turnId }: { turnId: string }): string {
+  return `${streamId(event.stream)}/${turnId}`;
+}
+
+type Inherited = NonNullable<DiscussionEventData<'DiscussionForked'>['turn']>;
+
+/** The parent's open turn, as its fork has it: the attempts at it stand in the parent. */
+function takenOver(event: LogEvent, turn: Inherited): TurnRow {
+  return { ...requested(event, turn), requestedAt: turn.requestedAt };
+}
+
+function requested(event: LogEvent, turn: DiscussionEventData<'TurnRequested'> | Inherited): TurnRow {
+  const { turnId, number, participantId, answeredBy, why } = turn;
+  const answerWithinMs = ('answerWithinMs' in turn ? turn.answerWithinMs : null) ?? null;
   return {
+    key: turnKey(event, turn),
     turnId,
     discussionId: streamId(event.stream),
     project: event.metadata.project,

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import type { HistoryPart } from '../domain/discussion/lineage.ts';
 import { streamId } from '../domain/envelope.ts';
 import type { LogEvent, Projection, Table } from './projection.ts';
 import { liveView } from './tables.ts';
@@ -20,6 +21,8 @@ export type UsageRow = {
   inputTokens: number;
   outputTokens: number;
   source: 'reported' | 'estimated' | 'reserved' | null;
+  /** Of its last event, in its discussion: a fork counts what had ended by then. */
+  revision: number;
   position: string;
   at: string;
 };
@@ -70,6 +73,7 @@ const usageTable: Table<UsageRow> = {
     inputTokens: 'count',
     outputTokens: 'count',
     source: 'text',
+    revision: 'integer',
     position: 'position',
     at: 'time',
   },
@@ -89,7 +93,8 @@ const usageTable: Table<UsageRow> = {
     if (attempt === null || (row !== null && row.state !== 'running')) return row;
     const participantId = lookup(askedTable, attempt.data.turnId)?.participantId ?? null;
     const before = row ?? { ...blank(attempt, key), participantId };
-    const place = { position: event.position.toString(), at: event.metadata.occurredAt };
+    const { revision } = event;
+    const place = { revision, position: event.position.toString(), at: event.metadata.occurredAt };
     if (attempt.type === 'TurnClaimed') {
       const { provider, name } = attempt.data.prompt.model;
       return { ...before, ...place, provider, model: name, reserved: attempt.data.reserved };
@@ -122,12 +127,19 @@ function blank(event: AttemptEvent, key: string): UsageRow {
     inputTokens: 0,
     outputTokens: 0,
     source: null,
+    revision: event.revision,
     position: event.position.toString(),
     at: event.metadata.occurredAt,
   };
 }
 
-export const usage: Projection = { name: 'usage', schemaVersion: 1, tables: [usageTable, askedTable] };
+export const usage: Projection = {
+  name: 'usage',
+  schemaVersion: 2,
+  tables: [usageTable, askedTable],
+  handles: ['TurnRequested', 'TurnClaimed', 'TurnCompleted', 'TurnAttemptAbandoned'],
+  streamLocal: true,
+};
 
 const sums = `count(*) filter (where state <> 'running') as attempts,
   coalesce(sum(input_tokens), 0) as "inputTokens", coalesce(sum(output_tokens), 0) as "outputTokens",
@@ -151,28 +163,34 @@ function textOrNull(value: unknown): string | null {
 /** Sums of tokens, counted once per attempt. */
 export function usageQueries(knex: Knex) {
   const from = liveView(usage, usageTable);
-  async function query(groupBy: string, discussionId: string): Promise<Record<string, unknown>[]> {
+  /** Of ancestors, what had ended when they were forked: what was running then is theirs alone. */
+  async function query(groupBy: string, parts: readonly HistoryPart[]): Promise<Record<string, unknown>[]> {
     const columns = groupBy === '' ? '' : `${groupBy}, `;
     const grouping = groupBy === '' ? '' : ` group by ${groupBy} order by ${groupBy}`;
     const result = await knex.raw<{ rows: Record<string, unknown>[] }>(
-      `select ${columns}${sums} from ${from} where discussion_id = ?${grouping}`,
-      [discussionId],
+      `select ${columns}${sums} from ${from} u
+       join unnest(?::text[], ?::int[]) part (id, until)
+         on u.discussion_id = part.id
+         and (part.until < 0 or (u.revision <= part.until and u.state <> 'running'))${grouping}`,
+      [parts.map(({ discussionId }) => discussionId), parts.map(({ until }) => until ?? -1)],
     );
     return result.rows;
   }
   return {
-    async ofDiscussion(discussionId: string): Promise<UsageSum> {
-      const [row] = await query('', discussionId);
+    async ofDiscussion(parts: readonly HistoryPart[]): Promise<UsageSum> {
+      const [row] = await query('', parts);
       return sumOf(row ?? {});
     },
 
-    async byParticipant(discussionId: string): Promise<({ participantId: string | null } & UsageSum)[]> {
-      const rows = await query('participant_id', discussionId);
+    async byParticipant(parts: readonly HistoryPart[]): Promise<({ participantId: string | null } & UsageSum)[]> {
+      const rows = await query('participant_id', parts);
       return rows.map((row) => ({ participantId: textOrNull(row['participant_id']), ...sumOf(row) }));
     },
 
-    async byModel(discussionId: string): Promise<({ provider: string | null; model: string | null } & UsageSum)[]> {
-      const rows = await query('provider, model', discussionId);
+    async byModel(
+      parts: readonly HistoryPart[],
+    ): Promise<({ provider: string | null; model: string | null } & UsageSum)[]> {
+      const rows = await query('provider, model', parts);
       return rows.map((row) => ({
         provider: textOrNull(row['provider']),
         model: textOrNull(row['model']),

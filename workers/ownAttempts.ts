@@ -24,6 +24,8 @@ export async function followOwnAttempts(
 }
 
 function stopIfEnded(pool: Pool, event: DiscussionEvent & RecordedEvent): void {
+  // A fork cancels its own copy of the turn: in the parent the turn goes on.
+  if (event.type === 'TurnCancelled' && event.data.reason === 'forked') return;
   switch (event.type) {
     case 'TurnCancelled':
     case 'TurnFailed':

@@ -2,7 +2,9 @@ import type { AgentProfile } from '../domain/agent/events.ts';
 import type { ExistingDiscussion, OpenTurn } from '../domain/discussion/state.ts';
 import { ModelFailure, type ModelDescription, type Usage } from '../domain/model.ts';
 import type { LanguageModel } from '../domain/ports.ts';
-import type { Chain, PromptRecord } from '../domain/discussion/events.ts';
+import type { Chain } from '../domain/discussion/chain.ts';
+import type { PromptRecord } from '../domain/discussion/events.ts';
+import { promptMaterial } from '../domain/prompt/material.ts';
 import { planPrompt } from '../domain/prompt/plan.ts';
 import { renderPrompt, type RenderedPrompt } from '../domain/prompt/render.ts';
 import type { AgentProfiles } from './agentProfiles.ts';
@@ -58,22 +60,12 @@ export async function prepareAttempt(
   const profile = { ...registered, model: choice.model };
   const model = ctx.models.get(profile.model.provider) ?? null;
   const { description, failure: silent } = await describe(ctx, profile, model);
-  const contextText = await from.transcripts.contextText(discussionId);
+  const contextText = await from.transcripts.contextText(discussionId, state);
   const { basis, reserved, fits } = planPrompt(state, { profile, version }, description, contextText);
   const failure = silent ?? (fits ? null : tooNarrow());
-  const rendered = renderPrompt(
-    {
-      nonce: state.nonce,
-      title: state.title,
-      topic: state.topic,
-      contextText,
-      participants: state.participants.filter((each) => !each.left).map((each) => each.name),
-      transcript: await from.transcripts.window(discussionId, state, basis.window),
-      speaker: { name: speaker.name, instructions: profile.instructions },
-      turnNumber: turn.number,
-    },
-    basis,
-  );
+  const transcript = await from.transcripts.window(discussionId, state, basis.window);
+  const { instructions } = profile;
+  const rendered = renderPrompt(promptMaterial(state, turn, { contextText, transcript, instructions }), basis);
   const chosen = choice.chain === undefined ? {} : { chain: choice.chain };
   return { record: { ...basis, sha256: rendered.sha256 }, rendered, reserved, model, profile, ...chosen, failure };
 }

@@ -21,6 +21,10 @@ export const discussionSchema = z
     limits: limitsSchema,
     priority: z.int(),
     participants: z.array(participantSchema),
+    /** What it goes on from, and the hash of the events it shares; null where it was opened. */
+    forkedFrom: z
+      .strictObject({ discussionId: z.uuid(), revision: z.int(), prefixHash: z.string().length(64) })
+      .nullable(),
     currentTurn: z
       .strictObject({ ...turnSchema.shape, attempt: z.int(), status: z.enum(['requested', 'claimed', 'retrying']) })
       .nullable(),
@@ -68,6 +72,7 @@ export const exampleDiscussion = {
   limits: { maxTurns: 9, maxTokens: 100_000, maxCostUsd: null, deadline: null, stopPhrases: [] },
   priority: 5,
   participants: [participant],
+  forkedFrom: null,
   currentTurn: { ...turn, attempt: 1, status: 'claimed' as const },
   turnsCompleted: 2,
   messages: 2,
@@ -110,6 +115,7 @@ export function showDiscussion(row: DiscussionRow): z.input<typeof discussionSch
     limits,
     priority,
     participants: [...row.participants],
+    forkedFrom: row.forkedFrom,
     currentTurn: turn,
     turnsCompleted,
     messages,

@@ -6,6 +6,8 @@ import type { MessageRow } from '../../projections/messages.ts';
 export const messageSchema = z
   .strictObject({
     messageId: z.uuid(),
+    /** Where it stands: the discussion itself, or one that it was forked from. */
+    discussionId: z.uuid(),
     author: z.strictObject({
       kind: z.enum(['agent', 'external', 'person']),
       participantId: z.uuid().nullable(),
@@ -20,6 +22,7 @@ export const messageSchema = z
     turnNumber: z.int().nullable(),
     replyTo: z.uuid().nullable(),
     finishReason: z.enum(stopReasons).nullable(),
+    /** Of that discussion. */
     revision: z.int(),
     at: z.iso.datetime(),
   })
@@ -27,6 +30,7 @@ export const messageSchema = z
 
 export const exampleMessage = {
   messageId: '4c3f4a11-0f6c-5ab4-9d24-5d0f6a520f6c',
+  discussionId: '01890a5d-ac96-774b-bcce-b302099a8057',
   author: { kind: 'person' as const, participantId: null, agentId: null, userId: 'grace', name: 'grace' },
   content: [{ type: 'text' as const, text: 'What about patents?' }],
   text: 'What about patents?',
@@ -40,10 +44,12 @@ export const exampleMessage = {
 
 /** A message as the API shows it. */
 export function showMessage(row: MessageRow): z.input<typeof messageSchema> {
-  const { messageId, author, content, text, turnId, turnNumber, replyTo, finishReason, revision, at } = row;
+  const { messageId, discussionId, author, content, text, turnId, turnNumber, replyTo, finishReason, revision, at } =
+    row;
   const { kind, participantId, agentId, userId, name } = author;
   return {
     messageId,
+    discussionId,
     author: { kind, participantId, agentId, userId, name },
     content: [...content],
     text,

@@ -8,6 +8,8 @@ const time = z.iso.datetime().nullable();
 export const turnSchema = z
   .strictObject({
     turnId: z.uuid(),
+    /** Where it stands: the discussion itself, or one that it was forked from. */
+    discussionId: z.uuid(),
     number: z.int(),
     participantId: z.uuid(),
     answeredBy: z.enum(['model', 'participant']),
@@ -89,6 +91,7 @@ const exampleAttempts = [
 
 export const exampleTurn = {
   turnId: '6f1a4c3f-0f6c-5ab4-9d24-5d0f6a520f6c',
+  discussionId: '01890a5d-ac96-774b-bcce-b302099a8057',
   number: 3,
   participantId: '0a3f1c52-6f0c-5ab4-9d24-6f1a4c3f4a11',
   answeredBy: 'model' as const,
@@ -115,6 +118,7 @@ export const exampleTurn = {
 export function showTurn(row: TurnRow): z.input<typeof turnSchema> {
   const {
     turnId,
+    discussionId,
     number,
     participantId,
     answeredBy,
@@ -131,6 +135,7 @@ export function showTurn(row: TurnRow): z.input<typeof turnSchema> {
   const attempts = row.attempts.map((each) => ({ ...each }));
   return {
     turnId,
+    discussionId,
     number,
     participantId,
     answeredBy,

@@ -1,8 +1,10 @@
 import { lineOfText, plainText } from '../text.ts';
 import type { StopReason } from '../model.ts';
 import type { Content } from '../content.ts';
-import type { Chain, Limits, Participant, Policy, PromptRecord } from './events.ts';
+import type { Chain } from './chain.ts';
+import type { Limits, Participant, Policy, PromptRecord } from './events.ts';
 import { limitsSchema } from './events.ts';
+import type { Prefix } from './fork.ts';
 
 /** A participant before it has an id; its name is made unique when it joins. */
 export type Newcomer = Omit<Participant, 'participantId'>;
@@ -21,6 +23,22 @@ export interface Attempt {
   readonly incarnation: string;
 }
 
+/** A new discussion that goes on where another one stood. */
+export interface Fork {
+  readonly parentId: string;
+  /** The parent's history up to the event that counts last. */
+  readonly prefix: Prefix;
+  /** Of that event. */
+  readonly revision: number;
+  readonly prefixHash: string;
+  readonly nonce: string;
+  readonly title?: string;
+  readonly policy?: Policy;
+  readonly limits?: Partial<Limits>;
+  /** Who answers for a participant from now on, by participantId. */
+  readonly agents?: Readonly<Record<string, Newcomer>>;
+}
+
 /** Everything a discussion can be asked. */
 export type DiscussionCommand =
   | {
@@ -36,6 +54,7 @@ export type DiscussionCommand =
       readonly participants: readonly Newcomer[];
       readonly autostart: boolean;
     }
+  | ({ readonly kind: 'fork' } & Fork)
   | { readonly kind: 'join'; readonly participant: Newcomer }
   | { readonly kind: 'leave'; readonly participantId: string }
   | {

@@ -3,6 +3,7 @@ import type { Content } from '../content.ts';
 import type { DiscussionCommand, Newcomer } from './commands.ts';
 import { consequences } from './consequences.ts';
 import type { DiscussionEvent } from './events.ts';
+import { forkEvents } from './fork.ts';
 import { deadlinePassed, stopPhraseEnd } from './limits.ts';
 import { present, type Discussion, type ExistingDiscussion } from './state.ts';
 import { decideTurn } from './turns.ts';
@@ -27,6 +28,11 @@ export function decideDiscussion(state: Discussion, command: DiscussionCommand, 
     if (state.status !== 'none') throw new Refusal('conflict', 'this discussion exists already');
     return consequences(state, open(command, ctx), ctx);
   }
+  if (command.kind === 'fork') {
+    if (state.status !== 'none') throw new Refusal('conflict', 'this discussion exists already');
+    checkDeadline(command.limits?.deadline ?? null, ctx, '/overrides/limits/deadline');
+    return consequences(command.prefix.state, forkEvents(command), ctx);
+  }
   if (state.status === 'none') throw new Refusal('not-found', 'there is no such discussion');
   const settles = command.kind === 'abandonTurn' && state.turn?.turnId !== command.turnId;
   if (state.status === 'concluded' && !settles)
@@ -36,7 +42,7 @@ export function decideDiscussion(state: Discussion, command: DiscussionCommand, 
 
 function decideExisting(
   state: ExistingDiscussion,
-  command: Exclude<DiscussionCommand, { kind: 'open' }>,
+  command: Exclude<DiscussionCommand, { kind: 'open' | 'fork' }>,
   ctx: Deciding,
 ): DiscussionEvent[] {
   switch (command.kind) {
@@ -212,9 +218,9 @@ function change(
   return events;
 }
 
-function checkDeadline(deadline: string | null, ctx: Deciding): void {
+function checkDeadline(deadline: string | null, ctx: Deciding, pointer = '/limits/deadline'): void {
   if (deadline !== null && Date.parse(deadline) <= ctx.nowMs)
     throw new Refusal('invalid', 'the deadline has passed already', {
-      issues: [{ pointer: '/limits/deadline', code: 'past', detail: 'must lie in the future' }],
+      issues: [{ pointer, code: 'past', detail: 'must lie in the future' }],
     });
 }

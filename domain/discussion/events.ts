@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { contentSchema } from '../content.ts';
 import { parametersSchema, providers, stopReasons } from '../model.ts';
 import { lineOfText, personal, plainText } from '../text.ts';
+import { chainSchema } from './chain.ts';
 
 const id = z.uuid();
 
@@ -62,6 +63,16 @@ export const whySchema = z.strictObject({
 });
 export type Why = z.infer<typeof whySchema>;
 
+/** Who is given the floor. */
+const asked = {
+  turnId: id,
+  number: z.int().min(1),
+  participantId: id,
+  /** Who is to answer: our workers, or the participant by a message. */
+  answeredBy: z.enum(['model', 'participant']),
+  why: whySchema,
+};
+
 export const usageSchema = z.strictObject({
   inputTokens: z.int().min(0),
   outputTokens: z.int().min(0),
@@ -72,7 +83,7 @@ export const usageSchema = z.strictObject({
 export const promptRecordSchema = z.strictObject({
   renderer: z.string(),
   sha256: z.string().length(64),
-  /** Messages of these revisions were shown, both inclusive; null when there was none yet. */
+  /** Messages of these places in the lineage (revisions where nothing was forked), both inclusive; null for none yet. */
   window: z.strictObject({ from: z.int().min(0), to: z.int().min(0) }).nullable(),
   /** The context's characters that fitted, as [from, to) ranges. */
   context: z.array(z.tuple([z.int(), z.int()])),
@@ -87,22 +98,42 @@ export const promptRecordSchema = z.strictObject({
 });
 export type PromptRecord = z.infer<typeof promptRecordSchema>;
 
-/** Which model of the agent's chain answers an attempt. */
-export const chainSchema = z.strictObject({
-  /** 0 for the agent's own model, n for its nth fall-back. */
-  index: z.int().min(0),
-  length: z.int().min(2),
-  /**
-   * Why a fall-back: the model before it `failed` at this turn, or was passed over because its provider was seen to fail
-   * (`circuit_open`). Absent for the agent's own model.
-   */
-  reason: z.enum(['failed', 'circuit_open']).optional(),
-});
-export type Chain = z.infer<typeof chainSchema>;
-
 const turnId = id;
 const attempt = z.int().min(1);
-const text = personal(plainText(1_000_000));
+
+/** What a discussion is made with, by whoever opens it or from the one it was forked from. */
+const beginning = {
+  projectId: z.string(),
+  nonce: z.string(),
+  title: personal(lineOfText(200)),
+  topic: personal(plainText(10_000)),
+  policy: policySchema,
+  limits: limitsSchema,
+  priority: z.int().min(0).max(9),
+};
+
+const count = z.int().min(0);
+
+/** What a fork takes over, small enough to be repeated, so that read models need its own stream alone. */
+const inheritance = {
+  /** The parent, and the last of its events that counts. */
+  from: id,
+  revision: count,
+  /** Of the parent's events up to that one, as they are stored: see `nextPrefixHash`. */
+  prefixHash: z.string().length(64),
+  participants: z.array(z.strictObject({ ...participantSchema.shape, left: z.boolean(), lastTurn: count })),
+  /** The turn that was open there, which the next event cancels; `attempts` had begun. */
+  turn: z.strictObject({ ...asked, requestedAt: z.iso.datetime(), attempts: count }).nullable(),
+  turnsRequested: count,
+  turnsCompleted: count,
+  messages: count,
+  inputTokens: count,
+  outputTokens: count,
+  /** Events that stand before this one in the lineage. */
+  offset: count,
+  /** The eldest first, the parent last; turns up to number `turns` that no elder one has stand in it. */
+  ancestors: z.array(z.strictObject({ discussionId: id, revision: count, turns: count })).max(100),
+};
 
 export const endReasons = ['requested', 'max-turns', 'max-tokens', 'max-cost', 'deadline', 'stop-phrase'] as const;
 
@@ -110,16 +141,11 @@ export const discussionEvents = {
   DiscussionOpened: {
     version: 1,
     schema: z.strictObject({
-      projectId: z.string(),
-      nonce: z.string(),
-      title: personal(lineOfText(200)),
-      topic: personal(plainText(10_000)),
+      ...beginning,
       context: z.strictObject({ text: personal(plainText(200_000)).optional() }),
-      policy: policySchema,
-      limits: limitsSchema,
-      priority: z.int().min(0).max(9),
     }),
   },
+  DiscussionForked: { version: 1, schema: z.strictObject({ ...beginning, ...inheritance }) },
   ParticipantJoined: { version: 1, schema: participantSchema },
   ParticipantLeft: { version: 1, schema: z.strictObject({ participantId: id }) },
   MessagePosted: {
@@ -134,14 +160,9 @@ export const discussionEvents = {
   TurnRequested: {
     version: 1,
     schema: z.strictObject({
-      turnId,
-      number: z.int().min(1),
-      participantId: id,
-      /** Who is to answer: our workers, or the participant by a message. */
-      answeredBy: z.enum(['model', 'participant']),
+      ...asked,
       /** Skipped when not answered within this time of the event; null waits for ever. Absent for models. */
       answerWithinMs: z.int().nullable().optional(),
-      why: whySchema,
     }),
   },
   TurnClaimed: {
@@ -185,7 +206,7 @@ export const discussionEvents = {
       attempt,
       reason: z.enum(stopReasons),
       detail: plainText(2000),
-      partial: text.optional(),
+      partial: personal(plainText(1_000_000)).optional(),
       usage: usageSchema,
       /** The next attempt is due this long after this event; null when there will be none. */
       retryAfterMs: z.int().min(0).nullable(),
@@ -199,17 +220,15 @@ export const discussionEvents = {
   },
   TurnFailed: {
     version: 1,
-    schema: z.strictObject({
-      turnId,
-      attempts: z.int().min(0),
-      reason: z.enum(stopReasons),
-      detail: plainText(2000),
-    }),
+    schema: z.strictObject({ turnId, attempts: count, reason: z.enum(stopReasons), detail: plainText(2000) }),
   },
   TurnSkipped: { version: 1, schema: z.strictObject({ turnId, reason: z.enum(['deadline', 'left']) }) },
   TurnCancelled: {
     version: 1,
-    schema: z.strictObject({ turnId, reason: z.enum(['requested', 'concluded', 'left', 'budget_exhausted']) }),
+    schema: z.strictObject({
+      turnId,
+      reason: z.enum(['requested', 'concluded', 'left', 'budget_exhausted', 'forked']),
+    }),
   },
   DiscussionPaused: {
     version: 1,

@@ -1,13 +1,22 @@
 import { estimateTokens, textOf, type Content } from '../content.ts';
+import type { RecordedEvent } from '../envelope.ts';
 import type { DiscussionEvent, DiscussionEventData } from './events.ts';
-import type { Discussion, ExistingDiscussion, OpenTurn, Speaker } from './state.ts';
+import { inherited } from './lineage.ts';
+import type { Cause, Discussion, ExistingDiscussion, OpenTurn, Speaker } from './state.ts';
 
 /** Where and when an event stands. */
 export interface Place {
   readonly revision: number;
   readonly atMs: number;
-  /** The event's own id and correlation, where it stands in the log: what it causes is traced back to them. */
-  readonly cause?: { readonly eventId: string; readonly correlationId: string };
+  /** The event's own ids, where it stands in the log: what it causes is traced back to them. */
+  readonly cause?: Cause;
+}
+
+/** Where an event of the log stands. */
+export function placeOf({ id, revision, metadata }: RecordedEvent): Place {
+  const { correlationId, traceparent, occurredAt } = metadata;
+  const cause = { eventId: id, correlationId, ...(traceparent === undefined ? {} : { traceparent }) };
+  return { revision, atMs: Date.parse(occurredAt), cause };
 }
 
 /** Marks kept; dropped by halves, so that the start of a prompt's window does not move with every message. */
@@ -15,7 +24,10 @@ const MAX_MARKS = 400;
 /** What a message's frame costs beside its text, in tokens. */
 const FRAME_TOKENS = 24;
 
-/** Total: an event that does not fit the state (or is not known) changes nothing. */
+/**
+ * Total: an event that does not fit the state (or is not known) changes nothing. The state that `DiscussionForked` fits is
+ * the parent's, at the revision it names.
+ */
 export function evolveDiscussion(state: Discussion, event: DiscussionEvent, place: Place): Discussion {
   if (state.status === 'none') return event.type === 'DiscussionOpened' ? opened(event.data) : state;
   switch (event.type) {
@@ -40,6 +52,8 @@ export function evolveDiscussion(state: Discussion, event: DiscussionEvent, plac
       return { ...withoutReason(state), status: 'open', failuresInRow: 0, skipsInRow: 0 };
     case 'DiscussionConcluded':
       return { ...state, status: 'concluded', reason: event.data.reason };
+    case 'DiscussionForked':
+      return { ...withoutReason(state), ...inherited(state, event.data), status: 'open' };
     case 'DiscussionOpened':
       return state;
     default:
@@ -90,6 +104,7 @@ function opened(data: DiscussionEventData<'DiscussionOpened'>): Discussion {
   return {
     ...rest,
     status: 'open',
+    ...{ forkedFrom: null, ancestors: [], offset: 0 },
     participants: [],
     turn: null,
     unsettled: [],
@@ -181,7 +196,7 @@ function said(
   const startsAt = state.marks.at(-1)?.endsAt ?? 0;
   const marks = [
     ...state.marks,
-    { revision: place.revision, startsAt, endsAt: startsAt + estimateTokens(text) + FRAME_TOKENS },
+    { revision: state.offset + place.revision, startsAt, endsAt: startsAt + estimateTokens(text) + FRAME_TOKENS },
   ];
   return {
     ...state,

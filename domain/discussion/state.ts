@@ -1,4 +1,5 @@
-import type { Chain, DiscussionEventData, Limits, Participant, Policy, PromptRecord } from './events.ts';
+import type { Chain } from './chain.ts';
+import type { DiscussionEventData, Limits, Participant, Policy, PromptRecord } from './events.ts';
 
 /** A claim in flight: the attempt of one worker at one turn. */
 export interface Claim {
@@ -35,7 +36,14 @@ export interface OpenTurn {
   readonly spentModels: readonly number[];
   readonly claim: Claim | null;
   /** The event that requested it. */
-  readonly cause: { readonly eventId: string; readonly correlationId: string } | null;
+  readonly cause: Cause | null;
+}
+
+/** An event that leads to others: its id, its correlation, and the span that it was written in. */
+export interface Cause {
+  readonly eventId: string;
+  readonly correlationId: string;
+  readonly traceparent?: string;
 }
 
 export interface Speaker extends Participant {
@@ -44,15 +52,24 @@ export interface Speaker extends Participant {
   readonly lastTurn: number;
 }
 
-/** A message's place, and where it lies in the transcript counted in tokens (estimated). */
+/** A message's place in the lineage (its revision where nothing was forked), and where it lies in the transcript counted in tokens (estimated). */
 export interface MessageMark {
   readonly revision: number;
   readonly startsAt: number;
   readonly endsAt: number;
 }
 
+/** A discussion whose events up to `revision` are the beginning of this one's history. */
+export type Ancestor = DiscussionEventData<'DiscussionForked'>['ancestors'][number];
+
 interface Data {
   readonly projectId: string;
+  /** Null where it was opened, not forked. */
+  readonly forkedFrom: { readonly discussionId: string; readonly revision: number; readonly prefixHash: string } | null;
+  /** The eldest first. */
+  readonly ancestors: readonly Ancestor[];
+  /** Events of the ancestors: how many stand before the first of its own stream. */
+  readonly offset: number;
   readonly nonce: string;
   readonly title: string;
   readonly topic: string;
@@ -87,7 +104,7 @@ export type Discussion =
 export type ExistingDiscussion = Exclude<Discussion, { status: 'none' }>;
 
 /** Version of this fold: snapshots of another one do not count. */
-export const DISCUSSION_FOLD = 2;
+export const DISCUSSION_FOLD = 3;
 
 /** Participants who may be given the floor. */
 export function present(state: ExistingDiscussion): readonly Speaker[] {

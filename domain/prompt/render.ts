@@ -38,12 +38,17 @@ export const RENDERER = 'r1';
 
 const renderers: Readonly<Record<string, (material: PromptMaterial, basis: PromptBasis) => PromptMessage[]>> = { r1 };
 
+/** Whether this program has a renderer. */
+export function canRender(renderer: string): boolean {
+  return Object.hasOwn(renderers, renderer);
+}
+
 /**
  * The prompt of an attempt. Pure: the same material and record give the same bytes, for ever.
  * @throws RangeError for a renderer that this program does not have.
  */
 export function renderPrompt(material: PromptMaterial, basis: PromptBasis): RenderedPrompt {
-  const renderer = Object.hasOwn(renderers, basis.renderer) ? renderers[basis.renderer] : undefined;
+  const renderer = canRender(basis.renderer) ? renderers[basis.renderer] : undefined;
   if (renderer === undefined) throw new RangeError(`there is no renderer ${basis.renderer}`);
   const messages = renderer(material, basis);
   const { model, parameters } = basis;

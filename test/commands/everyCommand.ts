@@ -9,6 +9,7 @@ import type { Asked, Outcome } from '../../commands/dispatch.ts';
 import type { DiscussionOutcome } from '../../commands/discussionCommand.ts';
 import type { Engine } from '../../commands/engine.ts';
 import { expireDiscussion } from '../../commands/expireDiscussion.ts';
+import { forkDiscussion } from '../../commands/forkDiscussion.ts';
 import { joinDiscussion } from '../../commands/joinDiscussion.ts';
 import { leaveDiscussion } from '../../commands/leaveDiscussion.ts';
 import { openDiscussion } from '../../commands/openDiscussion.ts';
@@ -36,6 +37,8 @@ export interface Prepared {
 export interface Sample {
   /** Types of the events of an accepted one. */
   readonly gives: readonly string[];
+  /** It makes its stream of another one, which must be readable. */
+  readonly of?: 'another';
   prepare(engine: Engine, world: World): Promise<Prepared>;
 }
 
@@ -106,6 +109,14 @@ export const everyCommand: Readonly<Record<string, Sample>> = {
     (engine, at, by) => expireDiscussion(engine, at.id, by),
     hour,
   ),
+  forkDiscussion: {
+    gives: ['DiscussionForked', 'TurnCancelled', 'TurnRequested'],
+    of: 'another',
+    async prepare(engine) {
+      const { id, revision } = await aClaimedDiscussion(engine);
+      return { id: null, ask: (of, by) => forkDiscussion(of, id, { atRevision: revision, overrides: {} }, by) };
+    },
+  },
   joinDiscussion: onDiscussion(['ParticipantJoined'], opened, (engine, at, by) =>
     joinDiscussion(engine, at.id, { userId: 'hopper' }, by),
   ),
@@ -168,7 +179,9 @@ export const plumbing = [
     'discussionCommand',
     'dispatch',
     'engine',
+    'inheritedState',
     'limits',
+    'lineage',
     'newcomer',
     'processed',
     'states',

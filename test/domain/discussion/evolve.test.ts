@@ -38,7 +38,7 @@ test('events of another turn change nothing', () => {
 
 test('events that this program does not know change nothing', () => {
   const at = given();
-  for (const type of ['DiscussionForked', 'TurnPrioritised'])
+  for (const type of ['DiscussionMerged', 'TurnPrioritised'])
     for (const turnId of [at.turn().turnId, foreign])
       assert.equal(evolveDiscussion(at.state, newer(type, { turnId }), place), at.state, type);
 });

@@ -25,6 +25,8 @@ interface Audit {
   concluded: boolean;
 }
 
+type Forked = DiscussionEventData<'DiscussionForked'>;
+
 /** @throws an assertion naming the first event that breaks an invariant. */
 export function audited(log: readonly LoggedEvent[]): Audit {
   const audit: Audit = {
@@ -40,8 +42,9 @@ export function audited(log: readonly LoggedEvent[]): Audit {
     maxTokens: 0,
     concluded: false,
   };
-  for (const [revision, { event }] of log.entries()) {
-    const at = `revision ${revision}, ${event.type}`;
+  for (const [index, { event }] of log.entries()) {
+    const at = `event ${index}, ${event.type}`;
+    if (event.type === 'DiscussionForked') auditFork(audit, event.data, index);
     assert.ok(!audit.concluded || event.type === 'TurnAttemptAbandoned', `${at}: nothing follows the end`);
     auditEvent(audit, event, at);
   }
@@ -50,6 +53,9 @@ export function audited(log: readonly LoggedEvent[]): Audit {
 
 function auditEvent(audit: Audit, event: DiscussionEvent, at: string): void {
   switch (event.type) {
+    case 'DiscussionForked':
+      audit.maxTokens = event.data.limits.maxTokens;
+      break;
     case 'DiscussionOpened':
     case 'LimitsChanged':
       audit.maxTokens = Math.max(audit.maxTokens, event.data.limits.maxTokens);
@@ -77,6 +83,20 @@ function auditEvent(audit: Audit, event: DiscussionEvent, at: string): void {
     case 'TurnCancelled':
       auditTurn(audit, event, at);
   }
+}
+
+/** What a fork says of the history it shares is what that history says; attempts under way are left to the parent. */
+function auditFork(audit: Audit, data: Forked, index: number): void {
+  const { turnsRequested, turnsCompleted, messages, inputTokens, outputTokens } = data;
+  assert.equal(
+    [turnsRequested, turnsCompleted, messages, inputTokens + outputTokens],
+    [audit.turns, audit.completed.size, audit.messages.size, audit.tokens],
+    `event ${index}: what the fork says of its prefix`,
+  );
+  assert.equal([data.turn?.turnId, data.turn?.attempts], [audit.open?.turnId, audit.open ? audit.attempts : undefined]);
+  assert.is(data.offset, index);
+  audit.outstanding.clear();
+  Object.assign(audit, { current: null, concluded: false });
 }
 
 type OpenTurnEvent = Extract<
@@ -163,5 +183,5 @@ export function checkAgainstLog(world: World, cut: number): Audit {
 function folded(from: Discussion, log: readonly LoggedEvent[], start: number, end: number): Discussion {
   return log
     .slice(start, end)
-    .reduce((state, { event, atMs }, i) => evolveDiscussion(state, event, { revision: start + i, atMs }), from);
+    .reduce((state, { event, revision, atMs }) => evolveDiscussion(state, event, { revision, atMs }), from);
 }

@@ -11,16 +11,20 @@ import type { Discussion } from '../../../domain/discussion/state.ts';
 import { Refusal } from '../../../domain/refusal.ts';
 import { agent, checkSchemas, decidingOf, external, foldFrom, minute, open, person } from '../given.ts';
 import { post, promptRecord, startMs, usage } from '../given.ts';
+import { forkOf, offsetIn } from './forking.ts';
 
 /** An event and when it was appended, milliseconds since the epoch. */
 export interface LoggedEvent {
   readonly event: DiscussionEvent;
+  /** In its own stream. */
+  readonly revision: number;
   readonly atMs: number;
 }
 
 /** Changed in place by `ask`. */
 export interface World {
   state: Discussion;
+  /** Over the lineage: after a fork, what it shares comes first. */
   log: LoggedEvent[];
   nowMs: number;
   commands: number;
@@ -42,6 +46,7 @@ const actions = {
   cancel: 5,
   skip: 12,
   wait: 6,
+  fork: 3,
   request: 24,
   retry: 5,
   join: 2,
@@ -129,19 +134,22 @@ export function begin({ limits, ...setting }: Setting): World {
 export function ask(world: World, command: DiscussionCommand): boolean {
   world.lastCommand = command;
   world.commands += 1;
-  const revision = world.log.length - 1;
+  const revision = command.kind === 'fork' ? -1 : (world.log.at(-1)?.revision ?? -1);
+  const decides: Discussion = command.kind === 'fork' ? { status: 'none' } : world.state;
   let events: DiscussionEvent[];
   try {
-    events = decideDiscussion(world.state, command, decidingOf(revision, world.nowMs, `command ${world.commands}`));
+    events = decideDiscussion(decides, command, decidingOf(revision, world.nowMs, `command ${world.commands}`));
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     world.refused += 1;
     return false;
   }
   checkSchemas(events);
-  world.state = foldFrom(world.state, events, revision + 1, world.nowMs);
-  for (const event of events) {
-    world.log.push({ event, atMs: world.nowMs });
+  const before = command.kind === 'fork' ? command.prefix.state : world.state;
+  if (command.kind === 'fork') world.log = world.log.slice(0, offsetIn(events));
+  world.state = foldFrom(before, events, revision + 1, world.nowMs);
+  for (const [i, event] of events.entries()) {
+    world.log.push({ event, revision: revision + 1 + i, atMs: world.nowMs });
     if (event.type === 'TurnClaimed') world.attempts.push(event.data);
     if (event.type === 'TurnRequested') world.turnIds.push(event.data.turnId);
   }
@@ -187,6 +195,8 @@ function commandOf(world: World, step: Step): DiscussionCommand | null {
       return { kind: 'change', policy: policies[pick % policies.length] ?? { kind: 'manual' } };
     case 'wait':
       return null;
+    case 'fork':
+      return forkOf(world, step, policies);
     case 'expire':
     case 'conclude':
       return pick === 0 ? { kind: step.action } : null;
