@@ -1,0 +1,20 @@
+import type { RecordedEvent } from '../domain/envelope.ts';
+import { deadLetterQueries, type DeadLetter } from './deadLetters.ts';
+import { letterEvent, settleLetter, type Decision, type Settled, type SettleOptions } from './deadLettersSettle.ts';
+
+/** Everything that can be done about dead letters. */
+export interface DeadLettersDesk extends ReturnType<typeof deadLetterQueries> {
+  /** @throws Refusal `internal` when the log does not have it. */
+  event(letter: Pick<DeadLetter, 'stream' | 'eventId'>): Promise<RecordedEvent>;
+  /** See `settleLetter`; the signal ends it between two rounds. */
+  settle(id: string, decision: Decision, signal: AbortSignal): Promise<Settled>;
+}
+
+/** @param options of the primary database: what is decided here is written. */
+export function deadLettersDesk(options: SettleOptions): DeadLettersDesk {
+  return {
+    ...deadLetterQueries(options.knex),
+    event: (letter) => letterEvent(options.store, letter),
+    settle: (id, decision, signal) => settleLetter(options, id, decision, signal),
+  };
+}
