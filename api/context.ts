@@ -5,12 +5,16 @@ import type { Asked } from '../commands/dispatch.ts';
 import type { Engine } from '../commands/engine.ts';
 import { load } from '../commands/states.ts';
 import { canonicalJson } from '../domain/codec.ts';
+import { partsOf, type HistoryPart } from '../domain/discussion/lineage.ts';
 import type { ModelLibrary } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
-import type { Telemetry } from '../domain/telemetry.ts';
+import type { Log, Telemetry } from '../domain/telemetry.ts';
 import type { agentQueries } from '../projections/agents.ts';
+import type { commandQueries } from '../projections/commands.ts';
+import type { DeadLettersDesk } from '../projections/deadLettersDesk.ts';
 import type { discussionQueries } from '../projections/discussions.ts';
 import type { messageQueries } from '../projections/messages.ts';
+import type { stuckTurnQueries } from '../projections/stuckTurns.ts';
 import type { turnQueries } from '../projections/turnQueries.ts';
 import type { usageQueries } from '../projections/usage.ts';
 import type { Feed } from './feed.ts';
@@ -36,6 +40,25 @@ export interface ApiContext {
   ): Promise<boolean>;
   /** The models of a server that keeps some; null when none is set up. */
   readonly library: ModelLibrary | null;
+  readonly letters: DeadLettersDesk;
+  readonly openTurns: ReturnType<typeof stuckTurnQueries>;
+  readonly traces: {
+    readonly commands: ReturnType<typeof commandQueries>;
+    /** Where an event of this id stands; null where the log does not find events by their id alone. */
+    readonly findEvent: ((id: string) => Promise<{ stream: string; revision: number } | null>) | null;
+  };
+  /** How the service is; some of it of this process alone. */
+  status(): Promise<{
+    version: string;
+    uptimeSeconds: number;
+    log: { head: string; lineage: string };
+    projections: readonly { name: string; seconds: number; events: number | null }[];
+    turns: { open: number; stuck: number; running: number };
+    deadLetters: number;
+    clients: number;
+  }>;
+  /** What operators do that must not go unnoticed. */
+  readonly log: Log;
 }
 
 /** uuidv5 namespace of command ids that come from keys. */
@@ -92,12 +115,21 @@ export async function awaitConsistency(
   });
 }
 
-/** Lets through who may do the route's action to a discussion. @throws Refusal `not-found` (also for foreign ones), `forbidden`. */
-export async function authorizeDiscussion(ctx: ApiContext, request: RequestContext, id: string): Promise<void> {
+/**
+ * Lets through who may do the route's action to a discussion.
+ * @returns the streams that hold its history, its ancestors' before its own.
+ * @throws Refusal `not-found` (also for foreign ones), `forbidden`.
+ */
+export async function authorizeDiscussion(
+  ctx: ApiContext,
+  request: RequestContext,
+  id: string,
+): Promise<HistoryPart[]> {
   const { state } = await load(ctx.engine, discussions, `discussion-${id}`);
   const project = discussions.projectOf(state);
   if (project === null) throw new Refusal('not-found', 'there is no such discussion');
   await request.authorize({ project, kind: 'discussion', id });
+  return partsOf(id, state.status === 'none' ? [] : state.ancestors);
 }
 
 /** Projects whose lists the actor may read: null for all. A grant whose role does not allow it counts for nothing. */

@@ -1,13 +1,14 @@
 /** What is known of one request and its answer from the first middleware on. */
 import type { Request, Response } from 'express';
 import type { Clock, Ids } from '../domain/ports.ts';
-import { saneId, traceparentOf } from './requestHeaders.ts';
+import { saneId } from './requestHeaders.ts';
 
 export interface Exchange {
   /** The client's Request-Id when it is a sane one, else ours. */
   readonly requestId: string;
   /** The client's Correlation-Id when it is a sane one, else the request id: it ends in the metadata of every event. */
   readonly correlationId: string;
+  /** What everything done for this request continues. */
   readonly traceparent: string | undefined;
   readonly startedMs: number;
   /** Path template of the matched route, a label of metrics: never the path itself, which has no bounds. */
@@ -23,12 +24,18 @@ declare module 'express-serve-static-core' {
 }
 
 /** The first step of every request. */
-export function beginExchange(req: Request, res: Response, clock: Clock, ids: Ids): Exchange {
+export function beginExchange(
+  req: Request,
+  res: Response,
+  clock: Clock,
+  ids: Ids,
+  traceparent: string | undefined,
+): Exchange {
   const requestId = saneId(req.headers['request-id']) ?? ids.next();
   const exchange: Exchange = {
     requestId,
     correlationId: saneId(req.headers['correlation-id']) ?? requestId,
-    traceparent: traceparentOf(req.headers),
+    traceparent,
     startedMs: clock.monotonic(),
     route: 'unmatched',
     principal: undefined,

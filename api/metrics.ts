@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from 'prom-client';
+import type { Telemetry } from '../domain/telemetry.ts';
 
 export interface HttpMetrics {
   /** @param route path template, never a path. @param status number of the answer, or `aborted` when the client left. */
@@ -7,26 +7,15 @@ export interface HttpMetrics {
   authorizationDenied(action: string): void;
 }
 
-/** What the HTTP side counts, in Prometheus' base units. */
-export function createHttpMetrics(registry: Registry): HttpMetrics {
-  const registers = [registry];
-  const durations = new Histogram({
-    name: 'http_request_duration_seconds',
-    help: 'Time from the first byte of a request to the last of its answer; streams are left out',
-    labelNames: ['method', 'route', 'status'],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-    registers,
-  });
-  const failures = new Counter({ name: 'auth_failures_total', help: 'Requests without a valid token', registers });
-  const denials = new Counter({
-    name: 'authz_denied_total',
-    help: 'Actions that a role did not allow',
-    labelNames: ['action'],
-    registers,
-  });
+/** What the HTTP side counts. */
+export function createHttpMetrics(telemetry: Telemetry): HttpMetrics {
   return {
-    observe: (method, route, status, seconds) => durations.observe({ method, route, status }, seconds),
-    authenticationFailed: () => failures.inc(),
-    authorizationDenied: (action) => denials.inc({ action }),
+    observe(method, route, status, seconds) {
+      telemetry.observe('http_request_duration_seconds', seconds, { method, route, status });
+      // A probe that answers 503 tells that the process is not ready, which `service_ready` shows.
+      if (Number(status) >= 500 && !route.startsWith('/health/')) telemetry.count('http_server_errors_total');
+    },
+    authenticationFailed: () => telemetry.count('auth_failures_total'),
+    authorizationDenied: (action) => telemetry.count('authz_denied_total', { action }),
   };
 }

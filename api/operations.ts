@@ -11,6 +11,8 @@ export interface Operations {
   /** Starts work. @throws Refusal `rate-limited` when too many run, `unavailable`. */
   start(kind: string, work: Work): Promise<Operation>;
   get(id: string): Promise<Operation | null>;
+  /** What is under way in any process, the eldest first. */
+  running(): Promise<Operation[]>;
   /** Asks running work to stop, wherever it runs; it learns of it within a second. @returns null for an unknown one. */
   cancel(id: string): Promise<Operation | null>;
   /** Stops what runs in this process; resolves when that is recorded, or after 3 s. */
@@ -61,6 +63,7 @@ export function createOperations(records: OperationRecords, clock: Clock, ids: I
       return operation;
     },
     get: (id) => records.get(id),
+    running: () => records.running(),
     async cancel(id) {
       const operation = await records.cancel(id);
       running.get(id)?.run.abort.abort();
@@ -69,7 +72,8 @@ export function createOperations(records: OperationRecords, clock: Clock, ids: I
     async stop() {
       stopping.abort();
       const all = [...running.values()];
-      for (const { run } of all) run.abort.abort();
+      // Other than work that was cancelled, this may be gone on with.
+      for (const { run } of all) run.abort.abort('stopping');
       const late = new AbortController();
       const ended = Promise.all(all.map(({ done }) => done));
       await Promise.race([ended, clock.sleep(STOP_MS, late.signal)]);

@@ -18,6 +18,8 @@ export function createRequestLog(logger: Logger): (req: Request, res: Response, 
     wrapSerializers: false,
     serializers: { err: errorFields, res: () => undefined, req: () => undefined },
     customLogLevel: (req, res, error) => {
+      // A probe comes every few seconds: that the process became ready, or is not any more, is told once, where it is found.
+      if (res.statusCode === 503 && req.originalUrl.startsWith('/health/')) return 'debug';
       if (error !== undefined || res.err !== undefined || res.statusCode >= 500) return 'error';
       return req.originalUrl.startsWith('/health/') ? 'silent' : 'info';
     },

@@ -77,6 +77,8 @@ interface RouteFacts {
   readonly action: Action;
   /** False for what monitors ask all the time. */
   readonly rateLimited?: boolean;
+  /** Who comes with a credential of this route's own beside tokens; null for everybody else. */
+  readonly ownCredential?: (authorization: string | undefined) => Actor | null;
 }
 
 type Shape = z.ZodType<Record<string, unknown>>;

@@ -97,6 +97,8 @@ async function identify(
   options: ServeOptions,
 ): Promise<Authenticated> {
   if (route.auth === 'none') return { actor: anonymousActor, expiresAt: null };
+  const own = route.ownCredential?.(req.headers.authorization) ?? null;
+  if (own !== null) return { actor: own, expiresAt: null };
   const { ticket } = query;
   if (route.auth !== 'stream' || ticket === undefined || req.headers.authorization !== undefined)
     return await options.authenticate(req.headers.authorization);

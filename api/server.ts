@@ -5,6 +5,8 @@ import helmet from 'helmet';
 import type { Registry } from 'prom-client';
 import type { Authorizer, Clock, Ids, RequestCounts } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
+import type { Telemetry } from '../domain/telemetry.ts';
+import { noTracer, type Tracer } from '../domain/tracing.ts';
 import type { Authenticate } from './authenticate.ts';
 import { createDocsPage } from './docsPage.ts';
 import { beginExchange, pathOf } from './exchange.ts';
@@ -13,6 +15,7 @@ import { createOpenApi, type MountedRoutes, type OpenApiDocument } from './opena
 import { problemOf } from './problem.ts';
 import { createRateLimit, type RateLimitSettings } from './rateLimit.ts';
 import { createReadBody } from './requestBody.ts';
+import { beginRequestSpan, endRequestSpan } from './requestSpan.ts';
 import { createRequestLog, logCause, type Logger } from './requestLog.ts';
 import type { Route } from './route.ts';
 import { mountRoutes } from './serve.ts';
@@ -39,6 +42,11 @@ export interface ApiOptions {
   readonly ids: Ids;
   readonly logger: Logger;
   readonly registry: Registry;
+  readonly telemetry: Telemetry;
+  /** Where spans go, if anywhere. */
+  readonly tracer?: Tracer;
+  /** Good for /metrics alone. */
+  readonly metricsToken?: string;
   readonly health: Health;
   /** Exact origins of other sites whose scripts may call, e.g. `https://console.example.org`. */
   readonly corsOrigins?: readonly string[];
@@ -62,20 +70,20 @@ const DEFAULTS = { bodyBytes: 256 * 1024, deadlineMs: 30_000, rate: { requests: 
 
 /** @throws Error when routes contradict each other or an origin is not one. */
 export function createApi(options: ApiOptions): Api {
-  const { clock, ids, registry } = options;
+  const { registry } = options;
   const limits = { ...DEFAULTS, ...options.limits };
-  const metrics = createHttpMetrics(registry);
+  const metrics = createHttpMetrics(options.telemetry);
   let document: object = {};
   const mounted: MountedRoutes[] = [
     { prefix: API_PREFIX, routes: options.routes },
-    { prefix: '', routes: systemRoutes(options.health, registry, () => document) },
+    { prefix: '', routes: systemRoutes(options.health, registry, () => document, options.metricsToken) },
   ];
   const openapi = createOpenApi(mounted);
   document = openapi;
 
   const app = createApp(options.trustedProxies);
   app.use((req: Request, res: Response, next: NextFunction) => {
-    observe(req, res, metrics, clock, ids);
+    observe(req, res, metrics, options);
     next();
   });
   app.use(createRequestLog(options.logger));
@@ -83,7 +91,7 @@ export function createApi(options: ApiOptions): Api {
   app.use(allowOrigins(options.corsOrigins ?? []));
   const serve = {
     ...options,
-    countRequest: createRateLimit(limits.rate, clock, options.counts),
+    countRequest: createRateLimit(limits.rate, options.clock, options.counts),
     readBody: createReadBody(limits.bodyBytes),
     metrics,
     deadlineMs: limits.deadlineMs,
@@ -116,9 +124,12 @@ function createApp(trustedProxies: readonly string[] | undefined): Express {
 }
 
 /** Starts the exchange and counts it when it ends. */
-function observe(req: Request, res: Response, metrics: HttpMetrics, clock: Clock, ids: Ids): void {
-  const exchange = beginExchange(req, res, clock, ids);
+function observe(req: Request, res: Response, metrics: HttpMetrics, options: ApiOptions): void {
+  const { clock, ids, tracer = noTracer } = options;
+  const span = beginRequestSpan(tracer, req);
+  const exchange = beginExchange(req, res, clock, ids, span.traceparent);
   res.once('close', () => {
+    endRequestSpan(span, req, res);
     if (String(res.getHeader('Content-Type')).startsWith('text/event-stream')) return;
     const status = res.writableFinished ? String(res.statusCode) : 'aborted';
     metrics.observe(req.method, exchange.route, status, (clock.monotonic() - exchange.startedMs) / 1000);

@@ -1,6 +1,8 @@
 /** What monitors and tools read beside the API: health, metrics, the OpenAPI document. */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
+import type { Actor } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { defineRoute, type Route } from './route.ts';
 
@@ -20,9 +22,17 @@ export interface Health {
 const checkSchema = z.strictObject({ ok: z.boolean(), detail: z.string().optional() });
 const open = { auth: 'none', action: 'read', rateLimited: false, tags: ['system'], problems: ['unavailable'] } as const;
 
-/** @param document read when asked for: the document contains these routes too. */
-export function systemRoutes(health: Health, registry: Registry, document: () => object): Route[] {
-  return [...healthRoutes(health), metricsRoute(registry), documentRoute(document)];
+/**
+ * @param document read when asked for: the document contains these routes too.
+ * @param metricsToken a secret good for the metrics alone: Prometheus cannot renew a token that runs out.
+ */
+export function systemRoutes(
+  health: Health,
+  registry: Registry,
+  document: () => object,
+  metricsToken?: string,
+): Route[] {
+  return [...healthRoutes(health), metricsRoute(registry, metricsToken), documentRoute(document)];
 }
 
 function healthRoutes(health: Health): Route[] {
@@ -66,8 +76,9 @@ function healthRoutes(health: Health): Route[] {
   ];
 }
 
-function metricsRoute(registry: Registry): Route {
+function metricsRoute(registry: Registry, token: string | undefined): Route {
   return defineRoute({
+    ...(token === undefined ? {} : { ownCredential: scraperWith(token) }),
     method: 'get',
     path: '/metrics',
     operationId: 'getMetrics',
@@ -90,6 +101,14 @@ function metricsRoute(registry: Registry): Route {
       return { body: await registry.metrics() };
     },
   });
+}
+
+/** Compared by hashes, which takes the same time whatever was sent. */
+function scraperWith(token: string): (authorization: string | undefined) => Actor | null {
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  const expected = hash(`Bearer ${token}`);
+  const scraper: Actor = { kind: 'system', id: 'metrics', grants: [{ project: '*', role: 'viewer' }] };
+  return (authorization) => (timingSafeEqual(hash(authorization ?? ''), expected) ? scraper : null);
 }
 
 function documentRoute(document: () => object): Route {

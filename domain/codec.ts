@@ -16,6 +16,13 @@ export interface StoredEvent {
   readonly metadata: string;
 }
 
+/** A stored event with its place in the log. */
+export interface StoredRecord extends StoredEvent {
+  readonly stream: string;
+  readonly revision: number;
+  readonly position: bigint;
+}
+
 export interface Codec {
   /** Validates each event against its schema; rejects with `Refusal('internal')` when one does not fit. */
   encode(stream: string, events: readonly NewEvent[]): Promise<StoredEvent[]>;
@@ -67,11 +74,13 @@ export function createCodec(seal: Seal): Codec {
       });
     },
     async decode(stored) {
-      const parsed = stored.map((row) => ({
-        row,
-        data: JSON.parse(row.data) as unknown,
-        metadata: JSON.parse(row.metadata) as EventMetadata,
-      }));
+      let shared: { metadata: EventMetadata; text: string } | undefined;
+      const parsed = stored.map((row) => {
+        // As when they were written: the events of one command have the same.
+        if (shared?.text !== row.metadata)
+          shared = { metadata: JSON.parse(row.metadata) as EventMetadata, text: row.metadata };
+        return { row, data: JSON.parse(row.data) as unknown, metadata: shared.metadata };
+      });
       await replaceTexts(
         parsed.map(({ row, data, metadata }) => ({
           type: row.type,
@@ -81,7 +90,10 @@ export function createCodec(seal: Seal): Codec {
         })),
         (texts) => seal.open(texts),
       );
-      return parsed.map(({ row, data, metadata }) => ({ id: row.id, type: row.type, metadata, ...upcast(row, data) }));
+      return parsed.map(({ row, data, metadata }) => {
+        const current = upcast(row, data);
+        return { id: row.id, type: row.type, metadata, schemaVersion: current.schemaVersion, data: current.data };
+      });
     },
   };
 }

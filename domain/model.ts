@@ -115,3 +115,11 @@ export class ModelFailure extends Error {
     this.usage = options.usage;
   }
 }
+
+/** A model that a server keeps. */
+export interface StoredModel {
+  readonly provider: string;
+  readonly name: string;
+  readonly digest: string | null;
+  readonly sizeBytes: number | null;
+}

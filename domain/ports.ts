@@ -2,9 +2,10 @@
  * What the engine needs from the outside, named by role. Each port has its contract in prose here, one contract suite
  * under `test/contracts/`, and adapters under `infra/` that only translate and all pass that suite.
  */
+import type { StoredRecord } from './codec.ts';
 import type { NewEvent, RecordedEvent } from './envelope.ts';
 import type { Hits } from './hits.ts';
-import type { GenerateRequest, ModelDescription, ModelEvent } from './model.ts';
+import type { GenerateRequest, ModelDescription, ModelEvent, StoredModel } from './model.ts';
 import type { Operation, Outcome, Progress } from './operation.ts';
 import type { Ticket, TicketLimits } from './tickets.ts';
 
@@ -46,6 +47,8 @@ export interface EventStore {
   append(stream: string, events: readonly NewEvent[], expectedRevision: number): Promise<Appended>;
   read(stream: string, options?: { from?: number; backwards?: boolean; limit?: number }): AsyncIterable<RecordedEvent>;
   readAll(after: bigint, options?: { limit?: number }): AsyncIterable<RecordedEvent>;
+  /** Events as they are stored, without the codec: of the whole log, or of one stream, in order; exclusive of `after`. */
+  readStored(after: bigint, options?: { limit?: number; stream?: string }): AsyncIterable<StoredRecord>;
   subscribe(after: bigint, options: { signal: AbortSignal }): AsyncIterable<Slice>;
   /** Position of the last event, 0n when the log is empty. */
   head(): Promise<bigint>;
@@ -60,6 +63,7 @@ export interface WakeUp {
   readonly discussionId: string;
   readonly turnId: string;
   readonly revision: number;
+  readonly traceparent?: string;
 }
 
 /** A piece of an answer while it is being written. `offset` counts UTF-16 units from the start of the attempt's text. */
@@ -126,13 +130,6 @@ export interface LanguageModel {
   /** What is known of a model (digest, context, control tokens). Rejects with `ModelFailure` when it is not to be had. */
   describe(name: string, options: { signal: AbortSignal }): Promise<ModelDescription>;
   generate(request: GenerateRequest, options: { signal: AbortSignal }): AsyncIterable<ModelEvent>;
-}
-
-export interface StoredModel {
-  readonly provider: string;
-  readonly name: string;
-  readonly digest: string | null;
-  readonly sizeBytes: number | null;
 }
 
 /** The models of a server that keeps some: list, show, pull, delete, running. Errors are `Refusal`s. */
@@ -213,6 +210,8 @@ export interface OperationRecords {
   /** Once only: what has ended stays as it is. */
   end(id: string, outcome: Outcome): Promise<void>;
   get(id: string): Promise<Operation | null>;
+  /** What is under way, the eldest first. */
+  running(): Promise<Operation[]>;
   /** Asks running work to stop. */
   cancel(id: string): Promise<Operation | null>;
 }

@@ -1,5 +1,5 @@
 /** What every log refuses before anything is sent, so that events can be moved from one to another: knows no technology. */
-import type { Codec, StoredEvent } from '../domain/codec.ts';
+import type { Codec, StoredEvent, StoredRecord } from '../domain/codec.ts';
 import type { NewEvent } from '../domain/envelope.ts';
 import { NO_STREAM } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
@@ -55,4 +55,25 @@ function sizeOf({ type, data, metadata }: StoredEvent): number {
     if (text.includes(SEPARATOR) || text === '')
       throw new Refusal('internal', 'an event was not encoded as canonical JSON');
   return Buffer.byteLength(data) + Buffer.byteLength(metadata) + Buffer.byteLength(type) + EVENT_BYTES;
+}
+
+/** Most of one append of a restore: servers refuse appends beyond a megabyte. */
+const RESTORED = { events: 100, chars: 250_000 };
+
+/** Events of a backup as appends, in their order: neighbours of one stream go together. */
+export function* storedAppends(records: readonly StoredRecord[]): Generator<EncodedAppend> {
+  for (let at = 0; at < records.length;) {
+    const events: StoredEvent[] = [];
+    const { stream = '', revision = 0 } = records[at] ?? {};
+    let bytes = 0;
+    for (; at < records.length && events.length < RESTORED.events; at += 1) {
+      const record = records[at];
+      if (record?.stream !== stream) break;
+      const { id, type, schemaVersion, data, metadata } = record;
+      if (events.length > 0 && bytes + data.length > RESTORED.chars) break;
+      events.push({ id, type, schemaVersion, data, metadata });
+      bytes += data.length + metadata.length;
+    }
+    yield { stream, expected: revision - 1, events, bytes };
+  }
 }

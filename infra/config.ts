@@ -10,11 +10,11 @@ export { type Settings, settingsSchema };
 export interface ShownSetting {
   readonly name: string;
   readonly value: string;
-  readonly origin: 'environment' | 'default' | 'unset';
+  readonly origin: 'environment' | 'file' | 'default' | 'unset';
   readonly about: string;
 }
 
-const SECRET = /KEY$|TOKEN$|DATABASE_URL|_URL$/;
+const SECRET = /KEY$|TOKEN$|DATABASE_URL|_URL$|HEADERS$|ENDPOINT$/;
 
 /** The settings of the environment; `overrides` come from the command line. @throws Refusal `invalid` that names every setting that is wrong. */
 export function readSettings(
@@ -55,8 +55,9 @@ export function showSettings(environment: NodeJS.ProcessEnv = process.env): Show
   const settings = readSettings({}, environment);
   return Object.entries(settingsSchema.shape).map(([name, schema]) => {
     const value = settings[name as keyof Settings];
-    const set = [name, `${name}_FILE`].some((each) => environment[each] !== undefined && environment[each] !== '');
-    const origin = set ? 'environment' : value === undefined ? 'unset' : 'default';
+    const [own, file] = [name, `${name}_FILE`].map((each) => (environment[each] ?? '') !== '');
+    const set = own === true || file === true;
+    const origin = own === true ? 'environment' : file === true ? 'file' : value === undefined ? 'unset' : 'default';
     const shown = set && SECRET.test(name) ? withoutPassword(textOfSetting(value)) : textOfSetting(value);
     return { name, value: shown, origin, about: schema.description ?? '' };
   });
@@ -77,6 +78,12 @@ function withoutPassword(text: string): string {
   // A NATS token stands where others have the user.
   else if (parsed.username !== '' && !parsed.protocol.startsWith('postgres')) parsed.username = '***';
   return parsed.toString();
+}
+
+/** Hands settings that may have come from files or the command line to OpenTelemetry, which reads the environment by itself. */
+export function shareWithOpenTelemetry(settings: Settings): void {
+  for (const [name, value] of Object.entries(settings))
+    if (name.startsWith('OTEL_') && typeof value === 'string') process.env[name] = value;
 }
 
 /** The version of this program, from its package.json. */

@@ -63,9 +63,9 @@ export const settingsSchema = z.object({
   WORKER_CONCURRENCY: whole(1, 1000).default(32).describe('turns at once in this process'),
   WORKER_ROLES: z
     .string()
-    .default('projector,relay,sweeper,turns')
+    .default('projector,relay,sweeper,turns,auditor')
     .transform((text) => [...new Set(text.split(',').map((role) => role.trim()))])
-    .pipe(z.array(z.enum(['projector', 'relay', 'sweeper', 'turns'])).min(1))
+    .pipe(z.array(z.enum(['projector', 'relay', 'sweeper', 'turns', 'auditor'])).min(1))
     .describe('what this process does beside the API, separated by commas'),
   MODEL_LIMITS: z
     .string()
@@ -103,12 +103,62 @@ export const settingsSchema = z.object({
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('warn')
     .describe('JSON log lines on stderr from this level on'),
+  AUDIT_STORE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('where the evidence of the log is kept, in the form of BACKUP_STORE; audit in the data folder when unset'),
+  AUDIT_KEY: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM of the Ed25519 key that signs checkpoints, best by AUDIT_KEY_FILE; made in the data folder when unset'),
+  BACKUP_STORE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('where backups are kept: a folder, or s3://bucket/prefix?endpoint=https://host&region=name'),
+  BACKUP_EVERY: z
+    .string()
+    .regex(/^[1-9]\d{0,3}[mhd]$/, 'such as 30m, 24h or 7d')
+    .optional()
+    .describe('a backup is made when the newest is so old, such as 24h; none by itself when unset'),
+  BACKUP_KEEP: whole(1, 10_000).optional().describe('the newest so many backups are kept'),
+  BACKUP_KEEP_DAYS: whole(1, 36_500).optional().describe('backups younger than so many days are kept'),
+  BACKUP_RECIPIENT: z
+    .string()
+    .default('')
+    .transform(listOf)
+    .pipe(z.array(z.string().regex(/^age1[a-z0-9]{20,4000}$/, 'a public key of age: age1…')))
+    .describe('public keys of age that backups are encrypted for, separated by commas; else that of BACKUP_KEY_FILE'),
+  BACKUP_KEY_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('file with the private key of age that opens backups; backup.key in the data folder when unset'),
+  S3_ACCESS_KEY_ID: z.string().min(1).optional().describe('access key of places that begin with s3://'),
+  S3_SECRET_ACCESS_KEY: z.string().min(1).optional().describe('its secret'),
   COLLOQUY_URL: url.optional().describe('a running service for the commands of `colloquy`, with COLLOQUY_TOKEN'),
   COLLOQUY_TOKEN: z
     .string()
     .min(1)
     .optional()
     .describe('the token that the commands of `colloquy` send to COLLOQUY_URL'),
-  OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional().describe('not supported yet'),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{32,512}$/, 'is 32 to 512 visible ASCII characters')
+    .optional()
+    .describe('a secret of at least 32 characters that opens /metrics and nothing else, for Prometheus'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url.optional().describe('a collector of OpenTelemetry; nothing is exported without one'),
+  OTEL_EXPORTER_OTLP_HEADERS: z.string().optional().describe('what the collector asks for, such as authorization=…'),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z
+    .enum(['http/protobuf', 'http/json', 'grpc'])
+    .optional()
+    .describe('how the collector is spoken to; http/protobuf when unset'),
+  OTEL_TRACES_EXPORTER: z.enum(['otlp', 'console', 'none']).optional().describe('where spans go'),
+  OTEL_METRICS_EXPORTER: z.enum(['otlp', 'console', 'none']).optional().describe('where metrics go beside /metrics'),
+  OTEL_TRACES_SAMPLER: z.string().optional().describe('which traces are kept, such as parentbased_traceidratio'),
+  OTEL_TRACES_SAMPLER_ARG: z.string().optional().describe('what the sampler is told, such as 0.1'),
+  OTEL_SERVICE_NAME: z.string().optional().describe('the name that spans and metrics carry; colloquy when unset'),
 });
 export type Settings = z.output<typeof settingsSchema>;

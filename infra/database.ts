@@ -127,8 +127,9 @@ function isFree(client: pg.PoolClient): boolean {
 
 async function closeAll(knex: Knex, pool: pg.Pool): Promise<void> {
   if (pool.ending) return;
-  await knex.destroy();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
   await Promise.race([pool.end(), late]).finally(() => clearTimeout(timer));
+  // Last: once destroyed, knex gives back no connection any more, and one that was in use would keep the process alive.
+  await knex.destroy();
 }

@@ -1,8 +1,8 @@
 /** The EventStore port on EventStoreDB 23.10 or newer, a single node or a cluster. */
-import type { Codec } from '../domain/codec.ts';
+import type { Codec, StoredRecord } from '../domain/codec.ts';
 import type { Clock, EventStore } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
-import { encodeAppend } from './appendRules.ts';
+import { encodeAppend, storedAppends } from './appendRules.ts';
 import { createAppends } from './eventstoredbAppend.ts';
 import {
   bounded,
@@ -14,7 +14,7 @@ import {
 import { createGate } from './eventstoredbGate.ts';
 import { createReads } from './eventstoredbReads.ts';
 import { createTail } from './eventstoredbTail.ts';
-import { readAll, readStream } from './logPages.ts';
+import { readAll, readStored, readStream } from './logPages.ts';
 import { createSubscriptions } from './tailFollow.ts';
 
 const KINDS = ['discussion', 'agent', 'project'];
@@ -45,6 +45,10 @@ export interface EventStoreDB extends EventStore {
    * @throws Refusal `unavailable`, which says what to do.
    */
   check(): Promise<{ version: string | null }>;
+  /** Appends events as they are stored elsewhere, one after the other; those that are there already are passed over. */
+  writeStored(records: readonly StoredRecord[]): Promise<void>;
+  /** Gives a new log the lineage of another one. @throws Refusal `conflict` when it has one of its own already. */
+  adoptLineage(lineage: string): Promise<void>;
   /** Ends subscriptions, refuses what waits, resolves when appends under way are answered or their time was up. */
   close(): Promise<void>;
   stats(): EventStoreDbStats;
@@ -80,9 +84,14 @@ export function createEventStoreDb(options: EventStoreDbOptions): EventStoreDB {
       await appends.append(await encodeAppend(codec, stream, events, expected)),
     read: (stream, range) => readStream(reads, codec, stream, range ?? {}),
     readAll: (after, range) => readAll(reads, codec, after, range?.limit ?? Infinity),
+    readStored: (after, range) => readStored(reads, after, range),
     subscribe: (after, { signal }) => subscriptions.subscribe(after, signal),
     head: async () => BigInt(await reads.head()),
     lineage: () => appends.lineage(),
+    adoptLineage: (lineage) => appends.adoptLineage(lineage),
+    async writeStored(records) {
+      for (const one of storedAppends(records)) await appends.append(one);
+    },
     async check() {
       // First: an unreachable server is worth its own words.
       await reads.head();

@@ -22,6 +22,8 @@ export interface Appends {
   append(append: EncodedAppend): Promise<Appended>;
   /** The UUID of this log; the first call on a new log makes it. */
   lineage(): Promise<string>;
+  /** Gives a new log the lineage of another one. @throws Refusal `conflict` when it has one of its own already. */
+  adoptLineage(lineage: string): Promise<void>;
   count(): number;
 }
 
@@ -51,6 +53,13 @@ export function createAppends(
         throw readFailure(error);
       });
       return known;
+    },
+    async adoptLineage(lineage) {
+      await append(lineageEvent(lineage)).catch((error: unknown) => {
+        if (!(error instanceof WrongExpectedRevision)) throw error;
+      });
+      if ((await lineageOf(reads, append)) !== lineage)
+        throw new Refusal('conflict', 'this EventStoreDB has held another log already: restore into a new one');
     },
     count: () => count,
   };
@@ -93,14 +102,17 @@ async function lineageOf(reads: Reads, append: (one: EncodedAppend) => Promise<u
   };
   const there = await stored();
   if (there !== undefined) return there;
-  const data = JSON.stringify({ lineage: randomUUID() });
-  const event = { id: randomUUID(), type: LINEAGE_TYPE, schemaVersion: 1, data, metadata: '{}' };
-  const first = { stream: LINEAGE_STREAM, expected: NO_STREAM, events: [event], bytes: data.length };
-  await append(first).catch((error: unknown) => {
+  await append(lineageEvent(randomUUID())).catch((error: unknown) => {
     // Another process was first.
     if (!(error instanceof WrongExpectedRevision)) throw error;
   });
   const made = await stored();
   if (made === undefined) throw new Refusal('internal', `the stream ${LINEAGE_STREAM} holds no lineage`);
   return made;
+}
+
+function lineageEvent(lineage: string): EncodedAppend {
+  const data = JSON.stringify({ lineage });
+  const event = { id: randomUUID(), type: LINEAGE_TYPE, schemaVersion: 1, data, metadata: '{}' };
+  return { stream: LINEAGE_STREAM, expected: NO_STREAM, events: [event], bytes: data.length };
 }

@@ -1,5 +1,5 @@
 /** Reading a log page by page, whichever server keeps it: knows no technology. */
-import type { Codec, StoredEvent } from '../domain/codec.ts';
+import type { Codec, StoredEvent, StoredRecord } from '../domain/codec.ts';
 import type { RecordedEvent } from '../domain/envelope.ts';
 
 /** An event as stored, with its place. Positions are numbers inside adapters: they stay below 2^53 for ever. */
@@ -55,15 +55,46 @@ export async function* readAll(
   after: bigint,
   limit: number,
 ): AsyncGenerator<RecordedEvent> {
+  for await (const rows of pagesAfter(reads, after, limit)) yield* await decodeRows(codec, rows);
+}
+
+/** Events as they are stored, of the log or of one stream, as the EventStore port says. */
+export async function* readStored(
+  reads: PageReads,
+  after: bigint,
+  { limit = Infinity, stream }: { limit?: number; stream?: string } = {},
+): AsyncGenerator<StoredRecord> {
+  let left = limit;
+  const pages = stream === undefined ? pagesAfter(reads, after, limit) : pagesOfStream(reads, stream);
+  for await (const rows of pages)
+    for (const row of rows) {
+      if (row.position <= after) continue;
+      if (left <= 0) return;
+      left -= 1;
+      yield { ...row, position: BigInt(row.position) };
+    }
+}
+
+async function* pagesAfter(reads: PageReads, after: bigint, limit: number): AsyncGenerator<readonly StoredRow[]> {
   let position = Number(after);
   let left = limit;
   while (left > 0) {
     const { rows, more } = await reads.after(position, Math.min(left, PAGE_EVENTS));
-    yield* await decodeRows(codec, rows);
+    yield rows;
     const last = rows.at(-1);
     if (!more || last === undefined) return;
     left -= rows.length;
     position = last.position;
+  }
+}
+
+async function* pagesOfStream(reads: PageReads, stream: string): AsyncGenerator<readonly StoredRow[]> {
+  for (let from = 0; ;) {
+    const { rows, more } = await reads.stream(stream, from, false, PAGE_EVENTS);
+    yield rows;
+    const last = rows.at(-1);
+    if (!more || last === undefined) return;
+    from = last.revision + 1;
   }
 }
 

@@ -6,6 +6,9 @@ import * as leasesSnapshots from './migrations/002_leases_snapshots.ts';
 import * as projections from './migrations/003_projections.ts';
 import * as slots from './migrations/004_slots.ts';
 import * as api from './migrations/005_api.ts';
+import * as rebuild from './migrations/006_rebuild.ts';
+import * as backup from './migrations/008_backup.ts';
+import * as deadLetters from './migrations/009_deadletters.ts';
 
 interface Migration {
   readonly name: string;
@@ -13,7 +16,7 @@ interface Migration {
   readonly down: (knex: Knex) => Promise<void>;
 }
 
-const migrations: readonly Migration[] = [log, leasesSnapshots, projections, slots, api];
+const migrations: readonly Migration[] = [log, leasesSnapshots, projections, slots, api, rebuild, backup, deadLetters];
 
 const source: Knex.MigrationSource<Migration> = {
   getMigrations: async () => [...migrations],
@@ -46,6 +49,20 @@ export async function migrate(knex: Knex): Promise<void> {
       throw unusable(`the database has migration ${newer}, which this version does not know: use the newer version`);
     if (done.length < migrations.length) await trx.migrate.latest({ migrationSource: source });
   });
+}
+
+/**
+ * What `migrate` would do, without doing it: migrations that are missing, and those of a newer program.
+ * @throws Refusal as `migrate` for a server that cannot be used.
+ */
+export async function migrationsAhead(knex: Knex): Promise<{ missing: string[]; newer: string[] }> {
+  await checkServer(knex);
+  const done = await knex.transaction((trx) => applied(trx));
+  const known = migrations.map(({ name }) => name);
+  return {
+    missing: known.filter((name) => !done.includes(name)),
+    newer: done.filter((name) => !known.includes(name)),
+  };
 }
 
 async function checkServer(knex: Knex): Promise<void> {

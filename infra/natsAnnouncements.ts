@@ -105,6 +105,8 @@ async function publish(
 ): Promise<PubAck> {
   const head = headers();
   head.set(POSITION, event.position.toString());
+  const { traceparent } = event.metadata;
+  if (traceparent !== undefined) head.set('traceparent', traceparent);
   return await js.publish(subject, body, { msgID: event.id, headers: head, expect });
 }
 

@@ -1,5 +1,5 @@
 /** Wake-ups on a work-queue stream: published without waiting for each, pulled one at a time. */
-import { createInbox, type Msg, nanos, type NatsConnection } from 'nats';
+import { createInbox, headers, type Msg, type MsgHdrs, nanos, type NatsConnection } from 'nats';
 import { z } from 'zod';
 import type { Bus, Clock, WakeUp } from '../domain/ports.ts';
 import { type NatsLink, within } from './natsConnection.ts';
@@ -18,6 +18,8 @@ const GRACE_MS = 500;
 const PULL_MS = 4_000;
 const PULL_GRACE_MS = 1_000;
 const RETRY_MS = { first: 50, longest: 2_000 };
+/** The header of W3C Trace Context. */
+const TRACEPARENT = 'traceparent';
 /** Wake-ups remembered that came to this process. */
 const MAX_TAKEN = 5_000;
 
@@ -51,11 +53,11 @@ export function createNatsWakeUps(options: NatsWakeUpsOptions): NatsWakeUps {
   const keyOf = ({ turnId, revision }: WakeUp) => `${turnId}:${revision}`;
   const sender = createSender(options);
   return {
-    wake(wakeUp) {
+    wake({ traceparent, ...wakeUp }) {
       const key = keyOf(wakeUp);
       // The id spares the stream what several relays tell of one event. One that came here is woken again on purpose
       // (put back, or to be tried later), so it must not be taken for a double.
-      sender.put({ data: JSON.stringify(wakeUp), msgID: taken.has(key) ? null : key });
+      sender.put({ data: JSON.stringify(wakeUp), msgID: taken.has(key) ? null : key, traceparent });
       return Promise.resolve();
     },
     stop: () => sender.stop(),
@@ -76,9 +78,17 @@ export function createNatsWakeUps(options: NatsWakeUpsOptions): NatsWakeUps {
   };
 }
 
+function tracedBy(traceparent: string | undefined): { headers?: MsgHdrs } {
+  if (traceparent === undefined) return {};
+  const head = headers();
+  head.set(TRACEPARENT, traceparent);
+  return { headers: head };
+}
+
 interface Waiting {
   readonly data: string;
   readonly msgID: string | null;
+  readonly traceparent: string | undefined;
 }
 
 /** Sends what was put into its queue, a batch at a time; what does not fit into the queue pushes out the oldest. */
@@ -87,8 +97,9 @@ function createSender({ link, names, streams, clock, onFault }: NatsWakeUpsOptio
   let sending: Promise<void> | null = null;
   const publish = async (nc: NatsConnection, batch: readonly Waiting[]): Promise<Waiting[]> => {
     const js = nc.jetstream({ timeout: CONFIRM_MS });
-    const sent = batch.map(async ({ data, msgID }) => {
-      await js.publish(names.wakeUps.subject, data, msgID === null ? {} : { msgID });
+    const sent = batch.map(async ({ data, msgID, traceparent }) => {
+      const options = { ...(msgID === null ? {} : { msgID }), ...tracedBy(traceparent) };
+      await js.publish(names.wakeUps.subject, data, options);
     });
     const answers = await within(clock, CONFIRM_MS + GRACE_MS, 'wake-ups', Promise.allSettled(sent));
     return batch.filter((_, i) => answers[i]?.status === 'rejected');
@@ -207,7 +218,9 @@ function openPuller(nc: NatsConnection, { link, names, clock, onFault }: NatsWak
 
 function decoded(message: Msg, onFault: (error: unknown) => void): WakeUp | null {
   try {
-    return wakeUpSchema.parse(message.json());
+    const wakeUp = wakeUpSchema.parse(message.json());
+    const traceparent = message.headers?.get(TRACEPARENT) ?? '';
+    return traceparent === '' ? wakeUp : { ...wakeUp, traceparent };
   } catch {
     // Somebody else's message: it must not come again and again.
     answer(message, '+TERM', onFault);

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import type { Codec } from '../domain/codec.ts';
 import type { Clock, EventStore } from '../domain/ports.ts';
 import { encodeAppend } from './appendRules.ts';
-import { readAll, readStream } from './logPages.ts';
+import { readAll, readStored, readStream } from './logPages.ts';
 import { createAppendQueue } from './postgresAppendQueue.ts';
 import { createReads } from './postgresReads.ts';
 import { createTail } from './postgresTail.ts';
@@ -58,6 +58,7 @@ export function createPostgresEventStore(options: PostgresEventStoreOptions): Po
     append: async (stream, events, expected) => await queue.append(await encodeAppend(codec, stream, events, expected)),
     read: (stream, range) => readStream(reads, codec, stream, range ?? {}),
     readAll: (after, range) => readAll(reads, codec, after, range?.limit ?? Infinity),
+    readStored: (after, range) => readStored(reads, after, range),
     subscribe: (after, { signal }) => subscriptions.subscribe(after, signal),
     head: async () => BigInt(await reads.head()),
     lineage: () => reads.lineage(),

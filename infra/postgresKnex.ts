@@ -35,10 +35,8 @@ function telling(): typeof Knex.Client {
 
 function inOurWords(error: unknown): unknown {
   if (error instanceof Refusal) return error;
-  if (error instanceof pg.DatabaseError) {
-    const refusal = asRefusal(error);
-    return refusal.code === 'unavailable' ? refusal : error;
-  }
+  // Shutdown, lost connections, no resources. Locks and deadlocks keep their codes: who waits for a lock looks for them.
+  if (error instanceof pg.DatabaseError) return /^(08|53|57|58)/.test(error.code ?? '') ? asRefusal(error) : error;
   return isLost(error) ? asRefusal(new UnknownOutcome('the database did not answer', error)) : error;
 }
 

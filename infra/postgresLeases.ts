@@ -40,7 +40,8 @@ const renewSql = `
 insert into leases as l (turn_id, worker, fence, renewals)
 select turn_id, $1, max(fence), 1 from unnest($2::uuid[], $3::bigint[]) held(turn_id, fence)
 group by turn_id order by turn_id
-on conflict (turn_id) do update set worker = excluded.worker, fence = excluded.fence, renewals = l.renewals + 1
+on conflict (turn_id) do update set worker = excluded.worker, fence = excluded.fence, renewals = l.renewals + 1,
+  renewed_at = excluded.renewed_at
 where l.fence <= excluded.fence`;
 const releaseSql = `
 delete from leases where turn_id in (

@@ -25,6 +25,7 @@ export function createPostgresOperations({ pool }: { pool: pg.Pool }): Operation
       await rowsOf(endSql, [id, status, ...values]);
     },
     get: (id) => oneOf(getSql, [id]),
+    running: async () => (await rowsOf(runningSql, [])).map(asOperation),
     cancel: (id) => oneOf(cancelSql, [id]),
   };
 }
@@ -54,6 +55,7 @@ const endSql = `
 update operations set status = $2, progress = $3::jsonb, result = $4::jsonb, error = $5::jsonb
 where id = $1 and status = 'running'`;
 const getSql = `select ${columns} from operations where id = $1`;
+const runningSql = `select ${columns} from operations where status = 'running' and not ${silent} order by started_at limit 100`;
 const cancelSql = `update operations set stop_asked = stop_asked or status = 'running' where id = $1 returning ${columns}`;
 
 function asOperation({ id, kind, status, progress, result, error, started_at, silent }: OperationRow): Operation {

@@ -49,7 +49,7 @@ export function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   const passing =
     error instanceof UnknownOutcome ||
-    (error instanceof pg.DatabaseError && /^(25|40|53|55|57|58)/.test(error.code ?? ''));
+    (error instanceof pg.DatabaseError && /^(08|25|40|53|55|57|58)/.test(error.code ?? ''));
   return passing
     ? new Refusal('unavailable', 'the database is not able to answer now', { cause: error, retryAfterMs: 1000 })
     : new Refusal('internal', 'the database refused a statement', { cause: error });

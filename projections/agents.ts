@@ -108,7 +108,13 @@ const agentVersionsTable: Table<AgentVersionRow> = {
   },
 };
 
-export const agents: Projection = { name: 'agents', schemaVersion: 2, tables: [agentsTable, agentVersionsTable] };
+export const agents: Projection = {
+  name: 'agents',
+  schemaVersion: 2,
+  tables: [agentsTable, agentVersionsTable],
+  handles: ['AgentRegistered', 'AgentRevised', 'AgentRetired'],
+  streamLocal: true,
+};
 
 function profileColumns({ name, instructions, model, fallbacks = [] }: AgentProfile) {
   return { name, instructions, model, fallbacks };

@@ -2,7 +2,8 @@ import type { Knex } from 'knex';
 import type { EventStore } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Projection } from './projection.ts';
-import { createTables, dropTables, pointViews, tablesExist } from './tables.ts';
+import { skippedEvents } from './skippedEvents.ts';
+import { createIndexes, createTables, dropTables, pointViews, tablesExist } from './tables.ts';
 
 /** Any number nobody else uses in this database: held while tables are made. */
 const DDL_LOCK = '7303014103';
@@ -26,6 +27,10 @@ export interface Member {
   folded: bigint;
   /** Streams with a dead letter: their events wait. */
   parked: Set<string>;
+  /** Ids of events that are passed over, because an operator said so. */
+  skipped: ReadonlySet<string>;
+  /** An operator wants it left alone. */
+  paused: boolean;
 }
 
 /** Makes what is missing: the tables and the checkpoint of each projection's live version. Any number may do so at once. */
@@ -62,6 +67,7 @@ async function ensureVersion(trx: Knex, projection: Projection): Promise<void> {
 async function makeTables(trx: Knex, projection: Projection, version: number): Promise<void> {
   await dropTables(trx, projection, version);
   await createTables(trx, projection, version);
+  await createIndexes(trx, projection, version);
   await pointViews(trx, projection, version);
 }
 
@@ -70,6 +76,7 @@ interface CheckpointRow {
   readonly version: number;
   readonly schema_version: number;
   readonly epoch: number;
+  readonly paused: boolean;
   readonly position: string;
   readonly event_id: string | null;
   readonly event_stream: string | null;
@@ -81,7 +88,8 @@ export async function loadMembers(knex: Knex, projections: readonly Projection[]
   const names = projections.map((each) => each.name);
   const checkpoints = await knex
     .raw<{ rows: CheckpointRow[] }>(
-      `select name, version, schema_version, epoch, position::text as position, event_id, event_stream, event_revision
+      `select name, version, schema_version, epoch, paused, position::text as position, event_id, event_stream,
+         event_revision
        from projections where status = 'live' and name = any(?::text[])`,
       [names],
     )
@@ -92,11 +100,12 @@ export async function loadMembers(knex: Knex, projections: readonly Projection[]
       [names],
     )
     .timeout(QUERY_MS);
+  const skipped = await skippedEvents(knex, names);
   return projections.map((projection) => {
     const { name, schemaVersion } = projection;
     const row = checkpoints.rows.find((each) => each.name === name && each.schema_version === schemaVersion);
     if (row === undefined) throw new Refusal('unavailable', `the read model ${name} has no live version`);
-    const { version, epoch } = row;
+    const { version, epoch, paused } = row;
     const position = BigInt(row.position);
     const parked = letters.rows.filter((each) => each.projection === name && each.version === version);
     return {
@@ -104,6 +113,8 @@ export async function loadMembers(knex: Knex, projections: readonly Projection[]
       checkpoint: { version, epoch, position, event: eventOf(row) },
       folded: position,
       parked: new Set(parked.map((each) => each.stream)),
+      skipped: skipped.get(name) ?? new Set(),
+      paused,
     };
   });
 }
@@ -130,7 +141,7 @@ export async function checkLineage(store: EventStore, members: readonly Member[]
     if (!found)
       throw new Refusal(
         'internal',
-        `the read model ${projection.name} was built from another log than this one: the event at its checkpoint ${checkpoint.position} is missing. Restore the log that belongs to it, or rebuild the read models.`,
+        `the read model ${projection.name} was built from another log than this one: the event at its checkpoint ${checkpoint.position} is missing. Restore the log that belongs to it, or drop the read models with \`colloquy projections reset\`: the next start builds them from this log.`,
       );
   }
 }

@@ -12,6 +12,9 @@ export type CommandRow = {
   lastPosition: string;
   /** Null for what a worker asked. */
   bodySha256: string | null;
+  /** Null for what a worker asked. */
+  requestId: string | null;
+  correlationId: string;
 };
 
 export const commandsTable: Table<CommandRow> = {
@@ -24,25 +27,33 @@ export const commandsTable: Table<CommandRow> = {
     lastRevision: 'integer',
     lastPosition: 'position',
     bodySha256: 'text',
+    requestId: 'text',
+    correlationId: 'text',
   },
+  // Only what was asked by HTTP is looked for: what workers ask follows in the same stream.
+  indexes: [
+    { name: 'by_request', on: ['requestId'], where: 'request_id is not null' },
+    { name: 'by_correlation', on: ['correlationId'], where: 'request_id is not null' },
+  ],
   key: 'commandId',
   // Always their command's first event, and its id follows from their own stream or request: without this each turn would
   // cost two reads, and a rebuild one key looked up for every event.
   creates: ['DiscussionOpened', 'AgentRegistered', 'TurnClaimed', 'TurnCompleted'],
   keysOf: (event) => [event.metadata.commandId],
   evolve(row, event) {
-    const { commandId, project } = event.metadata;
-    const bodySha256 = event.metadata.bodySha256 ?? null;
     const { stream, revision } = event;
     const lastPosition = event.position.toString();
-    if (row === null)
-      return { commandId, stream, project, firstRevision: revision, lastRevision: revision, lastPosition, bodySha256 };
+    if (row === null) {
+      const { commandId, project, bodySha256 = null, requestId = null, correlationId } = event.metadata;
+      const place = { stream, project, firstRevision: revision, lastRevision: revision, lastPosition };
+      return { commandId, ...place, bodySha256, requestId, correlationId };
+    }
     // A command writes to one stream; should an id turn up in another, what it did first stays its outcome.
     return row.stream === stream ? { ...row, lastRevision: revision, lastPosition } : row;
   },
 };
 
-export const commands: Projection = { name: 'commands', schemaVersion: 1, tables: [commandsTable] };
+export const commands: Projection = { name: 'commands', schemaVersion: 2, tables: [commandsTable] };
 
 /** Queries of the read model `commands`. */
 export function commandQueries(knex: Knex) {
@@ -62,6 +73,16 @@ export function commandQueries(knex: Knex) {
       const found = result.rows[0];
       const row = found && typeof found['commandId'] === 'string' ? decodeRow(commandsTable, found) : null;
       return { row, checkpoint: BigInt(typeof found?.['checkpoint'] === 'string' ? found['checkpoint'] : 0) };
+    },
+
+    /** What was asked over HTTP by a request of this id, or in the course of this correlation; the oldest first. */
+    async askedOverHttp(id: string, limit: number): Promise<CommandRow[]> {
+      const result = await knex.raw<{ rows: Record<string, unknown>[] }>(
+        `select ${selectList(commandsTable)} from ${liveView(commands, commandsTable)}
+         where request_id is not null and (request_id = ? or correlation_id = ?) order by last_position limit ?`,
+        [id, id, limit],
+      );
+      return result.rows.map((row) => decodeRow(commandsTable, row));
     },
   };
 }

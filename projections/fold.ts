@@ -61,11 +61,19 @@ function loaded(rows: Rows, table: Named, key: string): Row | null {
   return row;
 }
 
+/** A fold that takes events one by one. */
+export interface RowFold {
+  /** By table name, by key, after the events so far. */
+  readonly tables: Map<string, Map<string, Row>>;
+  /** An event whose application throws parks its stream, as the runner does. */
+  add(event: RecordedEvent): void;
+}
+
 /**
- * What the tables of a projection must hold after these events: the reference that tables are compared with.
- * @returns by table name, by key. Events whose application throws park their stream, as the runner does.
+ * An empty fold of a projection: the reference that tables are compared with, and what they held in the past.
+ * @param skipped ids of events that are passed over.
  */
-export function foldRows(projection: Projection, events: Iterable<RecordedEvent>): Map<string, Map<string, Row>> {
+export function createRowFold(projection: Projection, skipped: ReadonlySet<string> = new Set()): RowFold {
   const tables = new Map<string, Map<string, Row>>(projection.tables.map((table) => [table.name, new Map()]));
   const rows: Rows = {
     get: (table, key) => tables.get(table.name)?.get(key) ?? null,
@@ -76,14 +84,30 @@ export function foldRows(projection: Projection, events: Iterable<RecordedEvent>
   };
   const lookup = lookupIn(rows);
   const parked = new Set<string>();
-  for (const recorded of events) {
-    const event = knownEvent(recorded);
-    if (event === null || parked.has(event.stream)) continue;
-    try {
-      applyEvent(projection, event, rows, lookup);
-    } catch {
-      parked.add(event.stream);
-    }
-  }
-  return tables;
+  return {
+    tables,
+    add(recorded) {
+      const event = knownEvent(recorded);
+      if (event === null || parked.has(event.stream) || skipped.has(event.id)) return;
+      try {
+        applyEvent(projection, event, rows, lookup);
+      } catch {
+        parked.add(event.stream);
+      }
+    },
+  };
+}
+
+/**
+ * What the tables of a projection must hold after these events, by table name, by key.
+ * @param skipped ids of events that are passed over.
+ */
+export function foldRows(
+  projection: Projection,
+  events: Iterable<RecordedEvent>,
+  skipped: ReadonlySet<string> = new Set(),
+): Map<string, Map<string, Row>> {
+  const fold = createRowFold(projection, skipped);
+  for (const event of events) fold.add(event);
+  return fold.tables;
 }

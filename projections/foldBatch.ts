@@ -120,6 +120,7 @@ function applied(member: Member, events: readonly LogEvent[], working: Working, 
   const newlyParked = new Set<string>();
   const waiting = new Map<string, number>();
   for (const event of events) {
+    if (member.skipped.has(event.id)) continue;
     if (member.parked.has(event.stream) || newlyParked.has(event.stream)) {
       waiting.set(event.stream, (waiting.get(event.stream) ?? 0) + 1);
       continue;

@@ -18,7 +18,7 @@ export interface TrackOptions {
   /** The checkpoint of some member has moved, by this runner or another. */
   readonly onApplied: () => void;
   readonly onFault: (error: unknown) => void;
-  /** This member's checkpoint stands before events that were handed over already: it has left the track. */
+  /** This member's checkpoint stands before events that were handed over already, or it is paused: it has left the track. */
   readonly onBehind: (member: Member) => void;
 }
 
@@ -153,7 +153,7 @@ async function reload(track: TrackState, after: bigint): Promise<void> {
     const member = members.find((each) => each.projection === now.projection);
     if (member) Object.assign(member, now);
   }
-  for (const member of members.filter((each) => each.folded < after)) {
+  for (const member of members.filter((each) => each.folded < after || each.paused)) {
     members.splice(members.indexOf(member), 1);
     track.onBehind(member);
   }

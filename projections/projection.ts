@@ -52,6 +52,10 @@ export interface Projection {
   /** Goes up when columns or `evolve` change: then new tables are built from the log beside the old ones. */
   readonly schemaVersion: number;
   readonly tables: readonly Table[];
+  /** Types of the events that change its rows, where they are few: a rebuild reads only these. All unless given. */
+  readonly handles?: readonly LogEvent['type'][];
+  /** Every row is touched and looked up by events of one stream only: so streams can be folded apart from each other. */
+  readonly streamLocal?: boolean;
 }
 
 /** The time that is `ms` after an event, as RFC 3339. */

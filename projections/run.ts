@@ -56,8 +56,9 @@ function createRun(given: RunOptions, members: readonly Member[], watch: Checkpo
     onApplied: announcer(members, watch, given.onApplied ?? (() => undefined)),
     onFault: given.onFault ?? (() => undefined),
   };
-  const place = members.reduce((max, each) => (each.folded > max ? each.folded : max), 0n);
-  const foremost = members.filter((each) => each.folded === place);
+  const going = members.filter((each) => !each.paused);
+  const place = going.reduce((max, each) => (each.folded > max ? each.folded : max), 0n);
+  const foremost = going.filter((each) => each.folded === place);
   const live = createTrack({ ...options, onBehind: (member) => catchUp(run, member) }, foremost);
   const buffer = createEventBuffer(BATCH);
   const run: Run = { options, members, buffer, live, place, arrived: [], catchingUp: new Set() };
@@ -104,7 +105,7 @@ async function admit(run: Run): Promise<void> {
   for (let track = run.arrived.shift(); track !== undefined; track = run.arrived.shift())
     for (const member of [...track.members]) {
       if (member.folded < run.place) await replay(run.options, track, member);
-      if (member.folded >= run.place) run.live.members.push(member);
+      if (member.folded >= run.place && !member.paused) run.live.members.push(member);
       else catchUp(run, member);
     }
 }

@@ -1,6 +1,9 @@
 import type { Knex } from 'knex';
 import type { ColumnType, Projection, Row, Table } from './projection.ts';
 
+/** Longest that one index may take to make. */
+const INDEX_MS = 600_000;
+
 const sqlTypes: Record<ColumnType, string> = {
   text: 'text',
   integer: 'integer',
@@ -67,7 +70,7 @@ function decodeCell(type: ColumnType, value: unknown): unknown {
   }
 }
 
-/** Makes the tables of one version with their indexes. */
+/** Makes the tables of one version, without further indexes. */
 export async function createTables(trx: Knex, projection: Projection, version: number): Promise<void> {
   for (const table of projection.tables) {
     const target = tableName(table, version);
@@ -78,12 +81,20 @@ export async function createTables(trx: Knex, projection: Projection, version: n
     );
     // Room on each page lets an update stay on it and leave the indexes alone: rows here are updated far more than made.
     await trx.raw(`create table ${target} (${columns.join(', ')}) with (fillfactor = 80)`);
+  }
+}
+
+/** Makes the indexes of one version besides those of the keys; they may be there. */
+export async function createIndexes(trx: Knex, projection: Projection, version: number): Promise<void> {
+  for (const table of projection.tables) {
+    const target = tableName(table, version);
     for (const index of table.indexes ?? []) {
       const where = index.where === undefined ? '' : ` where ${index.where}`;
       const on = index.on.map(columnName).join(', ');
-      await trx.raw(
-        `create ${index.unique ? 'unique ' : ''}index ${target}_${index.name} on ${target} (${on})${where}`,
-      );
+      const unique = index.unique ? 'unique ' : '';
+      await trx
+        .raw(`create ${unique}index if not exists ${target}_${index.name} on ${target} (${on})${where}`)
+        .options({ query_timeout: INDEX_MS });
     }
   }
 }

@@ -1,19 +1,39 @@
 /** The command line: `colloquy <noun> <verb>`. Data goes to stdout, the rest to stderr. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { programVersion } from '../infra/config.ts';
+import { addBackup } from './cli/backup.ts';
+import { addCompletion } from './cli/completion.ts';
+import { addDeadLetters } from './cli/deadLetters.ts';
+import { addDoctor } from './cli/doctor.ts';
+import { addDiscussions } from './cli/discussions.ts';
+import { addEvents } from './cli/events.ts';
 import { EXIT_HELP, reportFailure } from './cli/exitCodes.ts';
+import { addDiscussionExport, addImport } from './cli/exports.ts';
+import { addForks } from './cli/forks.ts';
+import { addProjections } from './cli/projections.ts';
+import { addProjectionsReset } from './cli/projectionsReset.ts';
+import { addOperations } from './cli/operations.ts';
+import { addStatus } from './cli/status.ts';
+import { addTrace } from './cli/trace.ts';
+import { addTurns } from './cli/turns.ts';
 import type { DemoOptions } from './demo.ts';
 import type { StartOptions } from './start.ts';
 import type { TokenCommand } from './token.ts';
 
-/** Parses the arguments and runs the command; sets the exit code. */
-export async function main(argv: readonly string[]): Promise<void> {
+/** Every command, ready to be parsed. */
+export function createProgram(): Command {
   const program = new Command('colloquy')
     .description('An event-sourced engine for discussions between LLM agents and people')
     .version(programVersion())
     .exitOverride()
     .addHelpText('after', EXIT_HELP);
   addService(program);
+  addBackup(program);
+  addProjections(program);
+  addProjectionsReset(program);
+  addDiscussionExport(addForks(addDiscussions(program)));
+  addEvents(program);
+  addImport(program);
   program
     .command('demo')
     .description('hold a discussion on this terminal')
@@ -41,6 +61,14 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('every setting, its value and where it comes from')
     .option('--json', 'as JSON')
     .action(async (options: { json?: boolean }) => (await import('./configPrint.ts')).configPrint(options));
+  for (const add of [addOperations, addDeadLetters, addTurns, addTrace, addStatus, addDoctor, addCompletion])
+    add(program);
+  return program;
+}
+
+/** Parses the arguments and runs the command; sets the exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = createProgram();
   // Whoever reads us may stop reading: `… | head` is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   try {
@@ -54,7 +82,10 @@ function addService(program: Command): void {
   const modes = [
     ['start', 'run the service: API, workers and read models in one process'],
     ['api', 'run the API alone: any number of it behind a balancer (needs DATABASE_URL and NATS_URL)'],
-    ['worker', 'run what WORKER_ROLES says: projector, relay, sweeper, turns (needs DATABASE_URL and NATS_URL)'],
+    [
+      'worker',
+      'run what WORKER_ROLES says: projector, relay, sweeper, turns, auditor (needs DATABASE_URL and NATS_URL)',
+    ],
   ] as const;
   for (const [mode, about] of modes) {
     const command = program

@@ -4,6 +4,7 @@ import { createStateCache } from '../commands/states.ts';
 import { createTurnstile } from '../commands/turnstile.ts';
 import type { Announcements, Bus, EventStore } from '../domain/ports.ts';
 import type { Log } from '../domain/telemetry.ts';
+import type { Tracer } from '../domain/tracing.ts';
 import { createCasbinAuthorizer } from '../infra/casbinAuthorizer.ts';
 import type { Settings } from '../infra/config.ts';
 import { createPostgresLeases } from '../infra/postgresLeases.ts';
@@ -20,12 +21,13 @@ import { turnQueries } from '../projections/turnQueries.ts';
 import { startWorkers, type Workers } from '../workers/start.ts';
 import { defaultWorkerSettings, type WorkerRole, type WorkerSettings } from '../workers/worker.ts';
 import { openBus, type OpenBus } from './bus.ts';
-import { sampleLag, samplePool } from './measured.ts';
-import { measureAppends, measureSubscriptions } from './measuredLog.ts';
+import { sampleDeadLetters, sampleLag, sampleOpenTurns, samplePool } from './measured.ts';
 import { openModels, type Models } from './models.ts';
 import type { Role } from './modes.ts';
 import { openReads, type ApiReads } from './reads.ts';
 import { openStorage, type Storage } from './storage.ts';
+import { openTelemetry } from './telemetry.ts';
+import { observeLog, type ObservedLog } from './tracedLog.ts';
 
 export interface RunningEngine {
   readonly engine: Engine;
@@ -65,14 +67,16 @@ export async function startEngine(
 ): Promise<RunningEngine> {
   const roles = options.roles ?? ALL_ROLES;
   const { telemetry } = prometheus;
+  const exported = await openTelemetry(settings, prometheus, log);
+  const { tracer } = exported;
   const storage = await (options.storage ?? openStorage(settings, log, telemetry));
   const models = options.models ?? openModels(settings);
   const following = new AbortController();
   let opened: OpenBus | null = null;
   try {
-    const measured = (name: string) => measureSubscriptions(storage.store, name, telemetry, systemClock);
+    const observed = observeLog(storage.store, telemetry, tracer);
     const projections = await openProjections(
-      { database: storage.database, store: measured('projections') },
+      { database: storage.database, store: observed.projected, onApplied: observed.applied },
       roles.has('projector'),
       log,
       following.signal,
@@ -80,10 +84,7 @@ export async function startEngine(
     sampleAll(prometheus, storage, settings);
     opened = await openBus(settings, await storage.store.lineage(), log);
     const { bus, announcements, connected } = opened;
-    const engine = await createEngine({
-      database: storage.database,
-      store: measureAppends(measured('live'), telemetry, systemClock),
-    });
+    const engine = await createEngine({ database: storage.database, store: observed.live, tracer });
     const { reads, close: closeReads } = openReads(settings, storage, projections.waitFor, { log, prometheus });
     const hurry = new AbortController();
     const ctx = {
@@ -107,18 +108,20 @@ export async function startEngine(
       models.close();
       await Promise.all([close(), closeReads()]);
       await storage.close();
+      await exported.close();
     };
     return { engine, bus, connected, upToDate, storage, models, workers, reads, stop };
   } catch (error) {
     following.abort();
     await opened?.close();
     await storage.close();
+    await exported.close();
     throw error;
   }
 }
 
 async function openProjections(
-  { database, store }: Pick<Storage, 'database' | 'store'>,
+  { database, store, onApplied }: Pick<Storage, 'database' | 'store'> & { onApplied: ObservedLog['applied'] },
   projector: boolean,
   log: Log,
   signal: AbortSignal,
@@ -129,6 +132,7 @@ async function openProjections(
     clock: systemClock,
     projections: readModels,
     signal,
+    onApplied,
     onFault: (error: unknown) => log.warn({ err: error }, 'the read models had trouble: trying again'),
   };
   if (projector) return runProjections(options);
@@ -165,17 +169,22 @@ interface RolesToStart {
 }
 
 async function startRoles({ ctx, roles, waitFor, signal }: RolesToStart): Promise<Workers> {
-  const own = new Set([...roles].filter((role): role is WorkerRole => role !== 'projector'));
+  const own = new Set([...roles].filter((role): role is WorkerRole => role !== 'projector' && role !== 'auditor'));
   if (own.size === 0) return { stop: () => Promise.resolve() };
   const head = await ctx.engine.store.head();
   const names = readModels.map(({ name }) => name);
   return startWorkers(ctx, () => waitFor(head, names, { timeoutMs: READY_MS, signal }), own);
 }
 
-async function createEngine({ store, database }: Pick<Storage, 'store' | 'database'>): Promise<Engine> {
+async function createEngine({
+  store,
+  database,
+  tracer,
+}: Pick<Storage, 'store' | 'database'> & { tracer: Tracer }): Promise<Engine> {
   const commands = commandQueries(database.knex);
   return {
     store,
+    tracer,
     clock: systemClock,
     ids: systemIds,
     authorizer: await createCasbinAuthorizer(),
@@ -191,6 +200,8 @@ async function createEngine({ store, database }: Pick<Storage, 'store' | 'databa
 
 function sampleAll(prometheus: Prometheus, { database, store }: Storage, settings: Settings): void {
   samplePool(prometheus, 'primary', database);
+  sampleOpenTurns(prometheus, database, systemClock);
+  sampleDeadLetters(prometheus, database);
   const gapless = settings.EVENTSTORE_URL === undefined;
   sampleLag(prometheus, { knex: database.knex, store, clock: systemClock, projections: readModels, gapless });
 }

@@ -1,4 +1,5 @@
 import type { Health } from '../api/systemRoutes.ts';
+import type { Log } from '../domain/telemetry.ts';
 import type { RunningEngine } from './engine.ts';
 
 /** A check that takes longer than this has failed. */
@@ -35,6 +36,24 @@ export function healthOf(
           ...others,
         },
       };
+    },
+  };
+}
+
+/** Tells the log when the process becomes ready, or is not any more: probes ask every few seconds. */
+export function tellChanges(health: Health, log: Pick<Log, 'info' | 'warn'>): Health {
+  let before: boolean | null = null;
+  return {
+    ...health,
+    async ready() {
+      const answer = await health.ready();
+      const { ready, checks } = answer;
+      const failing = Object.entries(checks).filter(([, { ok }]) => !ok);
+      if (ready && before === false) log.info({}, 'the process is ready');
+      if (!ready && before !== false)
+        log.warn({ checks: Object.fromEntries(failing.map(([name, { detail }]) => [name, detail])) }, 'not ready');
+      before = ready;
+      return answer;
     },
   };
 }

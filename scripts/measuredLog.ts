@@ -29,14 +29,17 @@ function outcomeOf(error: unknown): string {
 /**
  * Tells how old the last event of each slice was when it came, as `subscription_last_event_age_seconds{subscription}`:
  * a subscription that has fallen behind shows old ones.
+ * @param alsoSeen who else is told of each slice.
  */
 export function measureSubscriptions(
   store: EventStore,
   subscription: string,
   telemetry: Telemetry,
   clock: Clock,
+  alsoSeen: (slice: Slice) => void = () => undefined,
 ): EventStore {
   const seen = (slice: Slice): Slice => {
+    alsoSeen(slice);
     const last = slice.events.at(-1);
     if (last !== undefined) {
       const ageMs = Math.max(0, clock.now() - Date.parse(last.metadata.occurredAt));

@@ -22,7 +22,8 @@ export function checkModes(mode: Mode, settings: Settings): void {
   if (DATABASE_READ_URL !== undefined && DATABASE_URL === undefined)
     needs('DATABASE_READ_URL', 'DATABASE_URL', 'a replica only follows a server; set both, or neither');
   if (mode === 'start') {
-    if (NATS_URL === undefined && WORKER_ROLES.length < 4)
+    // An auditor is told nothing by the others.
+    if (NATS_URL === undefined && WORKER_ROLES.filter((role) => role !== 'auditor').length < 4)
       needs('WORKER_ROLES', 'NATS_URL', 'what this process leaves out, others must do; set it, or unset WORKER_ROLES');
     return;
   }

@@ -12,6 +12,8 @@ export interface Remote {
   call<T>(method: string, path: string, options?: CallOptions): Promise<T>;
   /** One connection's frames; ends when the server ends it. */
   stream(path: string, options: { signal: AbortSignal; lastEventId?: string }): AsyncIterable<Frame>;
+  /** The bytes of a long answer, as they come. @throws RemoteProblem. */
+  download(path: string, options: { signal: AbortSignal }): AsyncIterable<Uint8Array>;
 }
 
 export interface CallOptions {
@@ -85,6 +87,11 @@ export function createRemote(url: string, token: string): Remote {
       });
       if (!answer.ok || answer.body === null) throw new RemoteProblem('GET', path, answer.status, await answer.text());
       yield* framesOf(answer.body);
+    },
+    async *download(path, { signal }) {
+      const answer = await fetch(base + path, { headers: { authorization }, signal });
+      if (!answer.ok || answer.body === null) throw new RemoteProblem('GET', path, answer.status, await answer.text());
+      yield* answer.body;
     },
   };
 }

@@ -6,8 +6,9 @@ import { listen } from '../api/listen.ts';
 import { createOpenStreams } from '../api/openStreams.ts';
 import { createOperations } from '../api/operations.ts';
 import type { Route } from '../api/route.ts';
+import type { ApiAudit } from '../api/routes/audit.ts';
 import { allRoutes } from '../api/routes.ts';
-import { createApi } from '../api/server.ts';
+import { createApi, type Api } from '../api/server.ts';
 import { createStreamTickets } from '../api/streamTickets.ts';
 import type { Logger } from 'pino';
 import type { Settings } from '../infra/config.ts';
@@ -17,10 +18,14 @@ import { createPostgresTickets } from '../infra/postgresTickets.ts';
 import { createPrometheus, type Prometheus } from '../infra/prometheus.ts';
 import { systemClock, systemIds } from '../infra/system.ts';
 import { loadEmbeddedCredentials, loadTokens } from '../infra/tokens.ts';
-import type { Telemetry } from '../domain/telemetry.ts';
+import { openAudit, startAuditor } from './audit.ts';
+import { openBackups, type OpenBackups } from './backups.ts';
 import { startEngine, type EngineOptions, type RunningEngine } from './engine.ts';
-import { healthOf } from './health.ts';
+import { healthOf, tellChanges } from './health.ts';
+import { sampleReadiness } from './measured.ts';
 import { rolesOf, type Mode } from './modes.ts';
+import { openRebuilds } from './rebuilds.ts';
+import { operatorReads } from './operatorReads.ts';
 
 export interface Service {
   readonly url: string;
@@ -28,6 +33,8 @@ export interface Service {
   /** The administrator's token. */
   readonly token: string;
   readonly running: RunningEngine;
+  /** What is served and what is documented. */
+  readonly api: Pick<Api, 'routers' | 'openapi'>;
   /** Drains and closes everything, within 25 s. */
   stop(): Promise<void>;
 }
@@ -43,14 +50,20 @@ export interface ServiceOptions extends EngineOptions {
 
 /** Starts everything and listens. @throws Refusal when the settings or the data cannot be used. */
 export async function startService(settings: Settings, logger: Logger, options: ServiceOptions): Promise<Service> {
-  const { mode = 'start' } = options;
-  const { prometheus = createPrometheus() } = options;
+  const { mode = 'start', prometheus = createPrometheus() } = options;
   const { registry, telemetry } = prometheus;
-  const running = await startEngine(settings, logger, prometheus, { roles: rolesOf(mode, settings), ...options });
+  const roles = options.roles ?? rolesOf(mode, settings);
+  const running = await startEngine(settings, logger, prometheus, { ...options, roles });
+  let backups: OpenBackups | null = null;
   try {
+    backups = await openBackups(settings, running.storage, logger, telemetry);
     const { authenticate, token } = await openAuthentication(settings);
     const tickets = createStreamTickets(createPostgresTickets(running.storage.database), systemClock, systemIds);
-    const served = mode === 'worker' ? nothingServed() : await openApi(running, telemetry, tickets, logger);
+    const audit = await openAudit(settings);
+    const served =
+      mode === 'worker'
+        ? nothingServed()
+        : await openApi(running, prometheus, tickets, logger, settings, { audit, ...backups });
     const stopping = { now: false };
     const api = createApi({
       routes: served.routes,
@@ -61,12 +74,9 @@ export async function startService(settings: Settings, logger: Logger, options: 
       ids: systemIds,
       logger,
       registry,
-      health: healthOf(running, stopping, { bus: running.connected }),
-      corsOrigins: settings.CORS_ORIGINS,
-      trustedProxies: settings.TRUSTED_PROXIES,
-      // One process alone counts for itself.
-      ...(running.storage.embedded === null ? { counts: createPostgresRequestCounts(running.storage.database) } : {}),
-      limits: { rate: { requests: settings.RATE_LIMIT_PER_MINUTE, windowMs: 60_000 } },
+      telemetry,
+      health: openHealth(running, stopping, prometheus, logger),
+      ...httpOptions(settings, running),
     });
     const listening = await listen(api.app, {
       host: settings.HOST,
@@ -77,23 +87,46 @@ export async function startService(settings: Settings, logger: Logger, options: 
       endStreams: () => served.endStreams(),
       drainMs: 5_000,
     });
+    const to = { log: logger, telemetry };
+    const auditor = roles.has('auditor') ? startAuditor(audit, running.storage.store, to) : null;
     return {
       url: listening.url,
       port: listening.port,
       token,
       running,
+      api,
       async stop() {
         stopping.now = true;
-        await Promise.all([served.stopOperations(), listening.drain(), running.workers.stop()]);
+        await Promise.all([served.stopOperations(), listening.drain(), running.workers.stop(), backups?.stop()]);
         served.stopFeed();
+        await auditor?.stop();
         await running.stop();
       },
     };
   } catch (error) {
-    await running.workers.stop();
+    await Promise.all([running.workers.stop(), backups?.stop()]);
     await running.stop();
     throw error;
   }
+}
+
+/** What the settings say of the HTTP side. */
+function httpOptions(settings: Settings, { engine, storage }: RunningEngine) {
+  return {
+    ...(engine.tracer === undefined ? {} : { tracer: engine.tracer }),
+    ...(settings.METRICS_TOKEN === undefined ? {} : { metricsToken: settings.METRICS_TOKEN }),
+    corsOrigins: settings.CORS_ORIGINS,
+    trustedProxies: settings.TRUSTED_PROXIES,
+    // One process alone counts for itself.
+    ...(storage.embedded === null ? { counts: createPostgresRequestCounts(storage.database) } : {}),
+    limits: { rate: { requests: settings.RATE_LIMIT_PER_MINUTE, windowMs: 60_000 } },
+  };
+}
+
+function openHealth(running: RunningEngine, stopping: { now: boolean }, prometheus: Prometheus, logger: Logger) {
+  const health = tellChanges(healthOf(running, stopping, { bus: running.connected }), logger);
+  sampleReadiness(prometheus, health);
+  return health;
 }
 
 interface Served {
@@ -105,19 +138,33 @@ interface Served {
 
 async function openApi(
   running: RunningEngine,
-  telemetry: Telemetry,
+  prometheus: Prometheus,
   tickets: ReturnType<typeof createStreamTickets>,
   logger: Logger,
+  settings: Settings,
+  { audit, backups }: { readonly audit: ApiAudit } & Pick<OpenBackups, 'backups'>,
 ): Promise<Served> {
   const { engine, bus, models, reads } = running;
+  const { telemetry } = prometheus;
   const feed = await startFeed(engine, bus, logger);
   const streams = createOpenStreams(telemetry);
   const operations = createOperations(createPostgresOperations(running.storage.database), systemClock, systemIds);
-  const ctx: ApiContext = { engine, feed, telemetry, library: models.library, ...reads };
+  const ctx: ApiContext = {
+    engine,
+    feed,
+    telemetry,
+    library: models.library,
+    ...reads,
+    ...operatorReads({ storage: running.storage, settings, log: logger, gauges: prometheus }),
+  };
+  const rebuilds = openRebuilds(settings, running.storage, operations, logger);
   return {
-    routes: allRoutes(ctx, { streams, tickets, operations }),
+    routes: allRoutes(ctx, { streams, tickets, operations, audit, backups, projections: rebuilds.control }),
     endStreams: () => streams.end(),
-    stopOperations: () => operations.stop(),
+    stopOperations() {
+      rebuilds.stop();
+      return operations.stop();
+    },
     stopFeed: () => feed.stop(),
   };
 }

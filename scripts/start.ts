@@ -5,7 +5,8 @@ import { readSettings, type Settings } from '../infra/config.ts';
 import { createLogger } from '../infra/logging.ts';
 import { createPrometheus } from '../infra/prometheus.ts';
 import { box } from './box.ts';
-import { checkModes, rolesOf, type Mode } from './modes.ts';
+import { importedInto } from './imported.ts';
+import { checkModes, rolesOf, type Mode, type Role } from './modes.ts';
 import type { Service } from './service.ts';
 import { openStorage } from './storage.ts';
 
@@ -34,7 +35,11 @@ export async function start(mode: Mode, options: StartOptions): Promise<void> {
   const storage = openStorage(settings, logger, prometheus.telemetry);
   storage.catch(() => undefined);
   const { startService } = await import('./service.ts');
-  const service = await startService(settings, logger, { mode, nextFreePort: mode === 'start', storage, prometheus });
+  const imported = settings.DATABASE_URL === undefined ? importedInto(settings.COLLOQUY_DATA) : null;
+  const service = await startService(settings, logger, {
+    ...{ mode, nextFreePort: mode === 'start', storage, prometheus },
+    ...(imported === null ? {} : { roles: new Set<Role>(['projector']) }),
+  });
   if (settings.PORT !== 0 && service.port !== settings.PORT)
     console.error(`port ${settings.PORT} is busy: using ${service.port}`);
   const serviceFile = join(settings.COLLOQUY_DATA, 'service.json');
@@ -42,8 +47,11 @@ export async function start(mode: Mode, options: StartOptions): Promise<void> {
   if (mode === 'start')
     await writeFile(serviceFile, `${JSON.stringify({ url: service.url, pid: process.pid })}\n`, { mode: 0o600 });
   const startMs = Math.round(performance.now() - startedMs);
-  console.error(box(mode === 'start' ? await linesOfAll(service, startMs) : lines(mode, service, settings, startMs)));
-  if (mode === 'start' && options.demo === true) {
+  const shown = mode === 'start' ? await linesOfAll(service, startMs) : lines(mode, service, settings, startMs);
+  console.error(
+    box(imported === null ? shown : ['IMPORTED, TO BE LOOKED AT: nothing can be written here', '', ...shown]),
+  );
+  if (mode === 'start' && options.demo === true && imported === null) {
     const { holdDemoDiscussion } = await import('./demoDiscussion.ts');
     await holdDemoDiscussion(service.running.engine).catch((error: unknown) =>
       logger.error({ err: error }, 'the demo discussion could not be opened'),

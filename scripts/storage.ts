@@ -4,12 +4,14 @@ import type { Codec } from '../domain/codec.ts';
 import type { Settings } from '../infra/config.ts';
 import { openDatabase, type Database } from '../infra/database.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../infra/embeddedPostgres.ts';
+import { refuseHalfRestored } from '../infra/postgresRestore.ts';
 import { migrate } from '../infra/migrate.ts';
 import { createPostgresEventStore } from '../infra/postgresEventStore.ts';
 import { createCodec } from '../domain/codec.ts';
 import { identitySeal, systemClock } from '../infra/system.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Log, Telemetry } from '../domain/telemetry.ts';
+import { importedInto, readOnly } from './imported.ts';
 
 export interface Storage {
   readonly database: Database;
@@ -43,13 +45,16 @@ export async function openStorage(settings: Settings, log: Log, telemetry?: Tele
   });
   try {
     await migrate(database.knex).catch((error: unknown) => notToBeHad('PostgreSQL', 'DATABASE_URL', error));
+    await refuseHalfRestored(database.knex);
     const eventLog = await openLog(settings, database, log);
     const close = async () => {
       await eventLog.close();
       await database.close();
       await embedded?.stop();
     };
-    return { database, store: eventLog.store, embedded, where: whereOf(settings), close };
+    const imported = embedded !== null && importedInto(settings.COLLOQUY_DATA) !== null;
+    const store = imported ? readOnly(eventLog.store) : eventLog.store;
+    return { database, store, embedded, where: whereOf(settings), close };
   } catch (error) {
     await database.close();
     await embedded?.stop();
@@ -57,7 +62,8 @@ export async function openStorage(settings: Settings, log: Log, telemetry?: Tele
   }
 }
 
-async function openLog(
+/** The log of the settings, on an open database. @throws Refusal when it cannot be used. */
+export async function openLog(
   settings: Settings,
   database: Database,
   log: Log,

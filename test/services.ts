@@ -103,9 +103,27 @@ export function eventStoreForTests(): { url: string } | null {
   return url ? { url } : null;
 }
 
+/** The real S3 that TEST_S3_URL names (`s3://bucket/prefix?endpoint=…`) with the keys beside it, null when it names none. */
+export function s3ForTests(): { place: string; accessKeyId: string; secretAccessKey: string } | null {
+  const { TEST_S3_URL: place, TEST_S3_ACCESS_KEY_ID: accessKeyId, TEST_S3_SECRET_ACCESS_KEY: secret } = process.env;
+  return place && accessKeyId && secret ? { place, accessKeyId, secretAccessKey: secret } : null;
+}
+
 /** The environment for a test process. */
 export function environmentWith(extra: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   return { ...process.env, ...extra };
+}
+
+/** Changes this process's environment, undefined takes away. @returns what puts it back. */
+export function changeEnvironment(changes: Readonly<Record<string, string | undefined>>): () => void {
+  const set = (values: Readonly<Record<string, string | undefined>>) => {
+    for (const [name, value] of Object.entries(values))
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+  };
+  const before = Object.fromEntries(Object.keys(changes).map((name) => [name, process.env[name]]));
+  set(changes);
+  return () => set(before);
 }
 
 /** The environment's server when TEST_DATABASE_URL names one, else a server started here. Rejects with the reasons. */

@@ -1,6 +1,6 @@
 import { modelChain } from '../domain/agent/agent.ts';
 import type { AgentModel, AgentProfile } from '../domain/agent/events.ts';
-import type { Chain } from '../domain/discussion/events.ts';
+import type { Chain } from '../domain/discussion/chain.ts';
 import type { OpenTurn } from '../domain/discussion/state.ts';
 import type { Circuits } from './circuit.ts';
 

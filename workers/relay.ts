@@ -22,7 +22,9 @@ export async function runRelay(ctx: WorkerContext, after: bigint, signal: AbortS
 
 async function relay(ctx: WorkerContext, event: DiscussionEvent & RecordedEvent): Promise<void> {
   const discussionId = streamId(event.stream);
-  const wakeUp = { kind: 'turn' as const, project: event.metadata.project, discussionId, revision: event.revision };
+  const { project, traceparent } = event.metadata;
+  const traced = traceparent === undefined ? {} : { traceparent };
+  const wakeUp = { kind: 'turn' as const, project, discussionId, revision: event.revision, ...traced };
   switch (event.type) {
     case 'TurnRequested':
       if (event.data.answeredBy === 'model') await ctx.bus.wake({ ...wakeUp, turnId: event.data.turnId });

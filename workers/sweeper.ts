@@ -3,7 +3,9 @@ import { v5 as uuidv5 } from 'uuid';
 import type { Asked } from '../commands/dispatch.ts';
 import { expireDiscussion } from '../commands/expireDiscussion.ts';
 import { skipTurn } from '../commands/skipTurn.ts';
+import type { Cause } from '../domain/discussion/state.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { causeAt, causeOfTurn } from './causeOf.ts';
 import { createWatch, type Watch } from './takeover.ts';
 import { askedBy, type WorkerContext } from './worker.ts';
 
@@ -53,14 +55,20 @@ async function sweep(ctx: WorkerContext, watch: Watch, woken: LRUCache<string, n
   await watch.look();
   await wakeForgotten(ctx, woken);
   for (const { discussionId, turnId } of await ctx.turns.overdue({ limit: MAX_FOUND, now }))
-    await unlessRefused(ctx, () => skipTurn(ctx.engine, discussionId, turnId, once(ctx, 'skip', turnId)));
+    await unlessRefused(ctx, async () => {
+      const cause = await causeOfTurn(ctx, discussionId, turnId);
+      return skipTurn(ctx.engine, discussionId, turnId, once(ctx, 'skip', turnId, cause));
+    });
   for (const { id: discussionId } of await ctx.discussions.pastDeadline({ limit: MAX_FOUND, now }))
-    await unlessRefused(ctx, () => expireDiscussion(ctx.engine, discussionId, once(ctx, 'expire', discussionId)));
+    await unlessRefused(ctx, async () => {
+      const cause = await causeAt(ctx, discussionId, 0);
+      return expireDiscussion(ctx.engine, discussionId, once(ctx, 'expire', discussionId, cause));
+    });
 }
 
 /** The same command whoever finds the work first. */
-function once(ctx: WorkerContext, what: string, id: string): Asked {
-  return askedBy(ctx, uuidv5(what, id), null);
+function once(ctx: WorkerContext, what: string, id: string, cause: Cause | null): Asked {
+  return askedBy(ctx, uuidv5(what, id), cause);
 }
 
 /** A read model may be behind: what it found may be done already. One that is refused must not keep the others waiting. */

@@ -2,6 +2,7 @@ import { v5 as uuidv5 } from 'uuid';
 import { abandonTurn } from '../commands/abandonTurn.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { ClaimRow } from '../projections/claims.ts';
+import { causeAt } from './causeOf.ts';
 import { holderOf } from './places.ts';
 import { askedBy, type WorkerContext } from './worker.ts';
 
@@ -78,7 +79,8 @@ async function endAttempt(ctx: WorkerContext, claim: ClaimRow, detail: string): 
     // Not the id under which the worker itself would abandon: should it wake late, the log would take its other account of
     // the same end for a repetition, and its cached state would differ from the log.
     const commandId = uuidv5(`lost:${attempt}:${worker}:${incarnation}`, turnId);
-    const outcome = await abandonTurn(ctx.engine, discussionId, body, askedBy(ctx, commandId, null));
+    const cause = await causeAt(ctx, discussionId, claim.fence);
+    const outcome = await abandonTurn(ctx.engine, discussionId, body, askedBy(ctx, commandId, cause));
     ctx.log.warn({ discussionId, turnId, attempt, worker }, `attempt taken over: ${detail}`);
     await ctx.leases.release([turnId]);
     if (ctx.settings.limits.size > 0) await ctx.slots.free([holderOf(turnId, incarnation)]);

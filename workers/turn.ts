@@ -6,10 +6,12 @@ import { load, refresh, type Loaded } from '../commands/states.ts';
 import { textContent } from '../domain/content.ts';
 import type { Attempt } from '../domain/discussion/commands.ts';
 import type { Discussion, ExistingDiscussion, OpenTurn } from '../domain/discussion/state.ts';
-import { ModelFailure } from '../domain/model.ts';
+import type { WakeUp } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { failureCode, inSpan, type Span } from '../domain/tracing.ts';
 import type { AgentProfiles } from './agentProfiles.ts';
-import { callModel, storable, type AttemptResult } from './attempt.ts';
+import { storable, type AttemptResult } from './attempt.ts';
+import { beginTurnSpan, chat, within } from './chat.ts';
 import { verdictOf, type Circuits } from './circuit.ts';
 import { claimSurely } from './claimSurely.ts';
 import { measureAttempt } from './measureAttempt.ts';
@@ -41,7 +43,7 @@ const MAX_CLAIM_RACES = 5;
 export async function runTurn(
   ctx: WorkerContext,
   from: TurnSources,
-  wake: { discussionId: string; turnId: string; revision: number },
+  wake: Wake,
   claimed: (running: Running) => void,
 ): Promise<TurnEnd> {
   let claim: Claimed | TurnEnd = { kind: 'gone' };
@@ -51,26 +53,27 @@ export async function runTurn(
     if ('kind' in claim) from.circuits.giveBack(wake.turnId);
   }
   if ('kind' in claim) return claim;
-  const { running, prepared, turn } = claim;
+  const { running, prepared, turn, span } = claim;
   claimed(running);
-  const result = prepared.failure === null ? await call(ctx, running, prepared) : neverAsked(prepared.failure);
-  from.circuits.ended(prepared.profile.model.provider, wake.turnId, verdictOf(result, prepared.failure === null));
-  measureAttempt(ctx, prepared, result);
-  if (result.outcome === 'answered') return complete(ctx, running, turn, result);
-  return abandon(ctx, running, turn, result);
+  return inSpan(span, async () => {
+    const result = await chat(ctx, running, prepared, span.traceparent);
+    from.circuits.ended(prepared.profile.model.provider, wake.turnId, verdictOf(result, prepared.failure === null));
+    measureAttempt(ctx, prepared, result);
+    if (result.outcome === 'answered') return complete(ctx, running, turn, result);
+    return abandon(ctx, running, turn, result);
+  });
 }
+
+type Wake = Pick<WakeUp, 'discussionId' | 'turnId' | 'revision' | 'traceparent'>;
 
 interface Claimed {
   readonly running: Running;
   readonly prepared: Prepared;
   readonly turn: OpenTurn;
+  readonly span: Span;
 }
 
-async function claimOpenTurn(
-  ctx: WorkerContext,
-  from: TurnSources,
-  wake: { discussionId: string; turnId: string; revision: number },
-): Promise<Claimed | TurnEnd> {
+async function claimOpenTurn(ctx: WorkerContext, from: TurnSources, wake: Wake): Promise<Claimed | TurnEnd> {
   const { discussionId, turnId } = wake;
   const stream = `discussion-${discussionId}`;
   let loaded = await load(ctx.engine, discussions, stream);
@@ -78,13 +81,15 @@ async function claimOpenTurn(
   if (loaded.revision < wake.revision || !('turnId' in claimable(loaded, turnId, ctx.engine.clock.now())))
     loaded = await refresh(ctx.engine, discussions, stream);
   for (let races = 0; races < MAX_CLAIM_RACES; races += 1) {
-    const turn = claimable(loaded, turnId, ctx.engine.clock.now());
-    if (!('turnId' in turn)) return turn;
+    const open = claimable(loaded, turnId, ctx.engine.clock.now());
+    if (!('turnId' in open)) return open;
     const state = loaded.state as ExistingDiscussion;
-    const prepared = await prepareAttempt(ctx, from, discussionId, state, turn);
+    const prepared = await prepareAttempt(ctx, from, discussionId, state, open);
     if ('kind' in prepared) return prepared;
     const noPlace = prepared.failure === null ? await from.places.take(turnId, prepared.profile.model) : null;
     if (noPlace !== null) return noPlace;
+    const span = beginTurnSpan(ctx, wake, open);
+    const turn = within(span, open);
     const attempt: Attempt = { turnId, attempt: turn.attempts + 1, worker: ctx.worker, incarnation: ctx.incarnation };
     try {
       const asked = askedBy(
@@ -112,8 +117,10 @@ async function claimOpenTurn(
         },
         prepared,
         turn,
+        span,
       };
     } catch (error) {
+      span.end(failureCode(error));
       if (!(error instanceof Refusal) || error.code !== 'conflict') throw error;
       loaded = await refresh(ctx.engine, discussions, stream);
     }
@@ -134,36 +141,6 @@ function claimable(loaded: Loaded<Discussion>, turnId: string, nowMs: number): O
   // Only a pause between attempts is waited for: a first one that seems to lie ahead was asked for by a clock before ours.
   const pauseMs = state.turn.attempts === 0 ? 0 : state.turn.dueAtMs - nowMs;
   return pauseMs > 0 ? { kind: 'snooze', afterMs: pauseMs } : state.turn;
-}
-
-async function call(
-  ctx: WorkerContext,
-  running: Running,
-  { model, rendered, record }: Prepared,
-): Promise<AttemptResult> {
-  if (model === null) return neverAsked(new ModelFailure('error', 'no such provider'));
-  const { discussionId, project, turnId, attempt } = running;
-  const request = {
-    model: record.model.name,
-    messages: rendered.messages,
-    parameters: record.parameters,
-    deadlines: ctx.settings.deadlines,
-  };
-  return callModel(
-    { bus: ctx.bus, clock: ctx.engine.clock },
-    { model, request, signal: running.abort.signal, of: { project, discussionId, turnId, attempt } },
-  );
-}
-
-function neverAsked(failure: ModelFailure): AttemptResult {
-  return {
-    outcome: 'failed',
-    failure,
-    text: '',
-    usage: { inputTokens: 0, outputTokens: 0, source: 'reported' },
-    firstTokenMs: null,
-    totalMs: 0,
-  };
 }
 
 async function complete(

@@ -1,5 +1,6 @@
 import type { Engine } from '../commands/engine.ts';
 import type { Asked } from '../commands/dispatch.ts';
+import type { Cause } from '../domain/discussion/state.ts';
 import type { Deadlines } from '../domain/model.ts';
 import type { Actor, Bus, LanguageModel, Leases, Slots } from '../domain/ports.ts';
 import type { Log, Telemetry } from '../domain/telemetry.ts';
@@ -66,12 +67,9 @@ export function workerActor(worker: string): Actor {
 }
 
 /** A worker's command, traced to the event that caused it. */
-export function askedBy(
-  ctx: Pick<WorkerContext, 'engine' | 'worker'>,
-  commandId: string,
-  cause: { eventId: string; correlationId: string } | null,
-): Asked {
-  const trace =
-    cause === null ? { correlationId: commandId } : { correlationId: cause.correlationId, causationId: cause.eventId };
-  return { actor: workerActor(ctx.worker), commandId, keyed: false, ...trace };
+export function askedBy(ctx: Pick<WorkerContext, 'engine' | 'worker'>, commandId: string, cause: Cause | null): Asked {
+  const asked = { actor: workerActor(ctx.worker), commandId, keyed: false };
+  if (cause === null) return { ...asked, correlationId: commandId };
+  const { eventId, correlationId, traceparent } = cause;
+  return { ...asked, correlationId, causationId: eventId, ...(traceparent === undefined ? {} : { traceparent }) };
 }

@@ -19,6 +19,7 @@ import {
 } from '../resources/discussion.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { rowOnceSeen } from '../rowOnceSeen.ts';
+import { discussionThen, momentOf, momentShape } from '../timeTravel.ts';
 
 const params = z.strictObject({ id: z.uuid() });
 const common = { tags: ['discussions'], auth: 'bearer' } as const;
@@ -151,23 +152,33 @@ function readRoutes(ctx: ApiContext): Route[] {
         return pageOf(request, rows, limit, (row) => row.openedPosition, showDiscussion);
       },
     }),
-    defineRoute({
-      ...common,
-      method: 'get',
-      path: '/discussions/{id}',
-      operationId: 'getDiscussion',
-      summary: 'One discussion',
-      action: 'read',
-      params,
-      problems: ['not-found', 'projection-behind'],
-      responses: { 200: { description: 'The discussion', schema: discussionSchema, example: exampleDiscussion } },
-      async handler(request) {
-        await awaitConsistency(ctx, request, ['discussions']);
-        const { id } = request.params;
-        const row = await rowOnceSeen(ctx, request, discussions, id, () => ctx.discussions.one(id));
-        await request.authorize({ project: row.project, kind: 'discussion', id: row.id });
-        return { body: showDiscussion(row), revision: row.revision };
-      },
-    }),
+    oneRoute(ctx),
   ];
+}
+
+function oneRoute(ctx: ApiContext): Route {
+  return defineRoute({
+    ...common,
+    method: 'get',
+    path: '/discussions/{id}',
+    operationId: 'getDiscussion',
+    summary: 'One discussion',
+    action: 'read',
+    params,
+    query: z.strictObject(momentShape),
+    problems: ['not-found', 'projection-behind'],
+    responses: { 200: { description: 'The discussion', schema: discussionSchema, example: exampleDiscussion } },
+    async handler(request) {
+      const { id } = request.params;
+      const moment = await momentOf(ctx, request, id, request.query);
+      if (moment !== null) {
+        const then = await discussionThen(ctx, request, moment);
+        return { body: showDiscussion(then), revision: then.revision };
+      }
+      await awaitConsistency(ctx, request, ['discussions']);
+      const row = await rowOnceSeen(ctx, request, discussions, id, () => ctx.discussions.one(id));
+      await request.authorize({ project: row.project, kind: 'discussion', id: row.id });
+      return { body: showDiscussion(row), revision: row.revision };
+    },
+  });
 }

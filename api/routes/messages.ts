@@ -7,6 +7,7 @@ import { pageShape, queryBoolean } from '../queryValues.ts';
 import { exampleMessage, messageSchema, showMessage } from '../resources/message.ts';
 import { exampleOutcome } from '../resources/discussion.ts';
 import { defineRoute, type Answer, type Route } from '../route.ts';
+import { messagesThen, momentOf, momentShape } from '../timeTravel.ts';
 
 const params = z.strictObject({ id: z.uuid() });
 const turn = z.strictObject({ turnId: z.uuid(), number: z.int(), participantId: z.uuid() });
@@ -45,7 +46,7 @@ export function messageRoutes(ctx: ApiContext): Route[] {
       auth: 'bearer',
       action: 'read',
       params,
-      query: z.strictObject({ ...pageShape, backwards: queryBoolean().default(false) }),
+      query: z.strictObject({ ...pageShape, ...momentShape, backwards: queryBoolean().default(false) }),
       problems: ['not-found', 'projection-behind'],
       responses: {
         200: {
@@ -55,16 +56,19 @@ export function messageRoutes(ctx: ApiContext): Route[] {
         },
       },
       async handler(request) {
-        await authorizeDiscussion(ctx, request, request.params.id);
-        await awaitConsistency(ctx, request, ['messages']);
+        const { id } = request.params;
+        const parts = await authorizeDiscussion(ctx, request, id);
         const { limit, cursor, backwards } = request.query;
         const after = cursorKey(cursor, LAST_INTEGER);
-        const rows = await ctx.messages.byDiscussion(request.params.id, {
-          backwards,
-          limit: limit + 1,
-          ...(after === undefined ? {} : { after: Number(after) }),
-        });
-        return pageOf(request, rows, limit, (row) => row.revision, showMessage);
+        const page = { backwards, limit: limit + 1, ...(after === undefined ? {} : { after: Number(after) }) };
+        const moment = await momentOf(ctx, request, id, request.query);
+        if (moment !== null) {
+          const then = await messagesThen(ctx, request, moment, page);
+          return { ...pageOf(request, then, limit, (row) => row.index, showMessage), revision: moment.revision };
+        }
+        await awaitConsistency(ctx, request, ['messages']);
+        const rows = await ctx.messages.byDiscussion(parts, page);
+        return pageOf(request, rows, limit, (row) => row.index, showMessage);
       },
     }),
   ];

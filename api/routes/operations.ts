@@ -45,6 +45,7 @@ export function operationRoutes(operations: Operations): Route[] {
     return operation;
   };
   return [
+    listRoute(operations),
     defineRoute({
       ...common,
       method: 'get',
@@ -72,4 +73,28 @@ export function operationRoutes(operations: Operations): Route[] {
       },
     }),
   ];
+}
+
+function listRoute(operations: Operations): Route {
+  return defineRoute({
+    tags: ['operations'],
+    auth: 'bearer',
+    method: 'get',
+    path: '/operations',
+    operationId: 'listOperations',
+    summary: 'Long work that is under way, in any process',
+    action: 'administer',
+    problems: ['not-found'],
+    responses: {
+      200: {
+        description: 'The eldest first',
+        schema: z.strictObject({ data: z.array(operationSchema) }),
+        example: { data: [exampleOperation] },
+      },
+    },
+    async handler(request) {
+      await request.authorize({ project: '*', kind: 'operation' });
+      return { body: { data: await operations.running() } };
+    },
+  });
 }

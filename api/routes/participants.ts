@@ -4,11 +4,12 @@ import { existing } from '../../commands/discussionCommand.ts';
 import { joinDiscussion } from '../../commands/joinDiscussion.ts';
 import { leaveDiscussion } from '../../commands/leaveDiscussion.ts';
 import { newcomerSchema } from '../../commands/newcomer.ts';
-import { refresh } from '../../commands/states.ts';
+import { refresh, stateAt } from '../../commands/states.ts';
 import { participantSchema } from '../../domain/discussion/events.ts';
 import { askedOf, consistencyToken, type ApiContext } from '../context.ts';
 import { answerOutcome, discussionOutcomeSchema, exampleDiscussion, exampleOutcome } from '../resources/discussion.ts';
 import { defineRoute, type Route } from '../route.ts';
+import { momentOf, momentShape } from '../timeTravel.ts';
 
 const params = z.strictObject({ id: z.uuid() });
 const common = { tags: ['participants'], auth: 'bearer' } as const;
@@ -77,6 +78,7 @@ function listRoute(ctx: ApiContext): Route {
     summary: 'Who takes part, and who has left, in the order of joining',
     action: 'read',
     params,
+    query: z.strictObject(momentShape),
     problems: ['not-found'],
     responses: {
       200: {
@@ -86,7 +88,12 @@ function listRoute(ctx: ApiContext): Route {
       },
     },
     async handler(request) {
-      const { state, revision } = await refresh(ctx.engine, discussions, `discussion-${request.params.id}`);
+      const stream = `discussion-${request.params.id}`;
+      const moment = await momentOf(ctx, request, request.params.id, request.query);
+      const { state, revision } =
+        moment === null
+          ? await refresh(ctx.engine, discussions, stream)
+          : await stateAt(ctx.engine.store, discussions, stream, moment.revision);
       const discussion = existing(state);
       await request.authorize({ project: discussion.projectId, kind: 'discussion', id: request.params.id });
       return { body: { data: discussion.participants.map(({ lastTurn: _lastTurn, ...each }) => each) }, revision };

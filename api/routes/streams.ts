@@ -99,7 +99,8 @@ function projectRoute(ctx: ApiContext, streams: OpenStreams): Route {
   });
 }
 
-function lastSeen({ req }: RequestContext): string | undefined {
+/** The Last-Event-ID of a client that comes back. @throws Refusal `invalid` for one that is not ours. */
+export function lastSeen({ req }: RequestContext): string | undefined {
   const header = req.headers['last-event-id'];
   if (header === undefined || header === '') return undefined;
   if (typeof header === 'string' && isPlace(header)) return header;
@@ -108,7 +109,8 @@ function lastSeen({ req }: RequestContext): string | undefined {
   });
 }
 
-function openStream(ctx: ApiContext, streams: OpenStreams, request: RequestContext): SseConnection {
+/** Begins a stream that ends with its token, and that a drain tells to come back. */
+export function openStream(ctx: ApiContext, streams: OpenStreams, request: RequestContext): SseConnection {
   const { clock } = ctx.engine;
   const connection = openSse(request.res, clock, () =>
     ctx.telemetry.count('sse_dropped_total', { what: 'connection' }),

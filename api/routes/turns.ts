@@ -9,6 +9,7 @@ import { pageShape, queryBoolean } from '../queryValues.ts';
 import { answerOutcome, discussionOutcomeSchema, exampleOutcome } from '../resources/discussion.ts';
 import { exampleTurn, showTurn, turnSchema } from '../resources/turn.ts';
 import { defineRoute, type Route } from '../route.ts';
+import { momentOf, momentShape, turnsThen, turnThen } from '../timeTravel.ts';
 
 const params = z.strictObject({ id: z.uuid() });
 const turnParams = z.strictObject({ id: z.uuid(), turnId: z.uuid() });
@@ -31,7 +32,7 @@ function readRoutes(ctx: ApiContext): Route[] {
       summary: 'Turns by number, with their attempts',
       action: 'read',
       params,
-      query: z.strictObject({ ...pageShape, backwards: queryBoolean().default(false) }),
+      query: z.strictObject({ ...pageShape, ...momentShape, backwards: queryBoolean().default(false) }),
       problems: ['not-found', 'projection-behind'],
       responses: {
         200: {
@@ -41,37 +42,51 @@ function readRoutes(ctx: ApiContext): Route[] {
         },
       },
       async handler(request) {
-        await authorizeDiscussion(ctx, request, request.params.id);
-        await awaitConsistency(ctx, request, ['turns']);
+        const { id } = request.params;
+        const parts = await authorizeDiscussion(ctx, request, id);
         const { limit, cursor, backwards } = request.query;
         const after = cursorKey(cursor, LAST_INTEGER);
-        const rows = await ctx.turns.byDiscussion(request.params.id, {
-          backwards,
-          limit: limit + 1,
-          ...(after === undefined ? {} : { after: Number(after) }),
-        });
+        const page = { backwards, limit: limit + 1, ...(after === undefined ? {} : { after: Number(after) }) };
+        const moment = await momentOf(ctx, request, id, request.query);
+        if (moment !== null) {
+          const then = await turnsThen(ctx, request, moment, page);
+          return { ...pageOf(request, then, limit, (row) => row.number, showTurn), revision: moment.revision };
+        }
+        await awaitConsistency(ctx, request, ['turns']);
+        const rows = await ctx.turns.byDiscussion(parts, page);
         return pageOf(request, rows, limit, (row) => row.number, showTurn);
       },
     }),
-    defineRoute({
-      ...common,
-      method: 'get',
-      path: '/discussions/{id}/turns/{turnId}',
-      operationId: 'getTurn',
-      summary: 'One turn',
-      action: 'read',
-      params: turnParams,
-      problems: ['not-found', 'projection-behind'],
-      responses: { 200: { description: 'The turn', schema: turnSchema, example: exampleTurn } },
-      async handler(request) {
-        await authorizeDiscussion(ctx, request, request.params.id);
-        await awaitConsistency(ctx, request, ['turns']);
-        const row = await ctx.turns.one(request.params.id, request.params.turnId);
-        if (row === null) throw new Refusal('not-found', 'there is no such turn');
-        return { body: showTurn(row) };
-      },
-    }),
+    oneRoute(ctx),
   ];
+}
+
+function oneRoute(ctx: ApiContext): Route {
+  return defineRoute({
+    ...common,
+    method: 'get',
+    path: '/discussions/{id}/turns/{turnId}',
+    operationId: 'getTurn',
+    summary: 'One turn',
+    action: 'read',
+    params: turnParams,
+    query: z.strictObject(momentShape),
+    problems: ['not-found', 'projection-behind'],
+    responses: { 200: { description: 'The turn', schema: turnSchema, example: exampleTurn } },
+    async handler(request) {
+      const { id, turnId } = request.params;
+      const parts = await authorizeDiscussion(ctx, request, id);
+      const moment = await momentOf(ctx, request, id, request.query);
+      if (moment !== null) {
+        const then = await turnThen(ctx, request, moment, turnId);
+        return { body: showTurn(then), revision: moment.revision };
+      }
+      await awaitConsistency(ctx, request, ['turns']);
+      const row = await ctx.turns.one(parts, turnId);
+      if (row === null) throw new Refusal('not-found', 'there is no such turn');
+      return { body: showTurn(row) };
+    },
+  });
 }
 
 function writeRoutes(ctx: ApiContext): Route[] {

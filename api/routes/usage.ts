@@ -41,12 +41,12 @@ export function usageRoutes(ctx: ApiContext): Route[] {
       responses: { 200: { description: 'Sums', schema, example } },
       async handler(request) {
         const { id } = request.params;
-        await authorizeDiscussion(ctx, request, id);
+        const parts = await authorizeDiscussion(ctx, request, id);
         await awaitConsistency(ctx, request, ['usage']);
         const [total, byParticipant, byModel] = await Promise.all([
-          ctx.usage.ofDiscussion(id),
-          ctx.usage.byParticipant(id),
-          ctx.usage.byModel(id),
+          ctx.usage.ofDiscussion(parts),
+          ctx.usage.byParticipant(parts),
+          ctx.usage.byModel(parts),
         ]);
         return { body: { ...total, byParticipant, byModel } };
       },

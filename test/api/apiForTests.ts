@@ -3,7 +3,7 @@ import { createSecretKey } from 'node:crypto';
 import { Writable } from 'node:stream';
 import jwt from 'jsonwebtoken';
 import pino from 'pino';
-import { Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import { createAuthenticate } from '../../api/authenticate.ts';
 import { listen, type ListenOptions, type Listening } from '../../api/listen.ts';
 import type { Problem } from '../../api/problem.ts';
@@ -11,6 +11,7 @@ import { streamTicketRoutes } from '../../api/routes/streamTickets.ts';
 import { type Api, type ApiOptions, createApi } from '../../api/server.ts';
 import { createStreamTickets } from '../../api/streamTickets.ts';
 import { createCasbinAuthorizer } from '../../infra/casbinAuthorizer.ts';
+import { createPrometheus } from '../../infra/prometheus.ts';
 import { systemClock, systemIds } from '../../infra/system.ts';
 import { createMemoryTickets } from '../standins/memoryTickets.ts';
 import { sampleRoutes, type Signals } from './sampleRoutes.ts';
@@ -53,7 +54,7 @@ export async function startApi(
 ): Promise<TestApi> {
   const log: Record<string, unknown>[] = [];
   const signals = { aborted: 0 };
-  const registry = new Registry();
+  const { registry, telemetry } = createPrometheus();
   const tickets = createStreamTickets(createMemoryTickets(systemClock), systemClock, systemIds);
   const api = createApi({
     routes: [...sampleRoutes(signals), ...streamTicketRoutes(tickets)],
@@ -70,6 +71,7 @@ export async function startApi(
     ids: systemIds,
     logger: pino({ level: 'info' }, linesInto(log)),
     registry,
+    telemetry,
     health: { live: () => true, ready: async () => ({ ready: true, checks: { log: { ok: true } } }) },
     checkResponses: true,
     ...more,

@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert';
 import type { Actor } from '../../domain/ports.ts';
 import { suite } from '../harness.ts';
 import { type OllamaStandin, startOllamaStandin } from '../standins/ollama.ts';
-import { elsewhere, everyOperation, type Request } from './everyOperation.ts';
+import { elsewhere, everyOperation } from './everyOperation.ts';
+import type { Request } from './operationScenes.ts';
 import {
   documentedOperations,
   logHead,

@@ -1,64 +1,33 @@
 /** Every operation of the API with a good request, and what it answers to whom. */
 import type { TestService } from './serviceForTests.ts';
+import {
+  of,
+  to,
+  onDiscussion,
+  readable,
+  firstParticipant,
+  requestTurn,
+  retryTurn,
+  aPrompt,
+  aComparison,
+  anOperation,
+  aDeadLetter,
+  anEvent,
+  aCorrelation,
+  aBackup,
+  type Request,
+  type Sample,
+} from './operationScenes.ts';
 import { agentAt, agentBody, expected, quietDiscussion, turnIn, UNKNOWN } from './serviceScenes.ts';
 
-export interface Request {
-  readonly method: string;
-  /** As `call` takes it. */
-  readonly path: string;
-  readonly body?: unknown;
-}
-
-export interface Sample {
-  /** Made once; asked of by everybody, the administrator last. */
-  readonly prepare: (on: TestService) => Promise<Request> | Request;
-  /** Statuses: without a token, for a viewer of the project, a viewer of another one, the administrator. */
-  readonly answers: readonly [number, number, number, number];
-}
-
-const of = (
-  prepare: (on: TestService) => Promise<Request> | Request,
-  ...answers: readonly [number, number, number, number]
-): Sample => ({ prepare, answers });
-const to = (method: string, path: string, body?: unknown): Request => ({
-  method,
-  path,
-  ...(body === undefined ? {} : { body }),
-});
-
-/** A request on a discussion of people. */
-const onDiscussion = (method: string, path: string, body?: unknown) => async (on: TestService) => {
-  const { id } = await quietDiscussion(on);
-  return to(method, `/discussions/${id}${path}`, body);
-};
-/** Waits until the read model has everything: viewers ask without a Consistency-Token. */
-async function readable(on: TestService, path: string): Promise<void> {
-  const headers = { 'Consistency-Token': `p${await on.service.running.storage.store.head()}`, Prefer: 'wait=10' };
-  expected(await on.get(path, { headers }), 200);
-}
-const firstParticipant = async (on: TestService, id: string): Promise<string> => {
-  const { data } = expected(await on.get(`/discussions/${id}/participants`), 200);
-  return String(data[0]?.['participantId']);
-};
-
-async function requestTurn(on: TestService): Promise<Request> {
-  const { id } = await quietDiscussion(on, { policy: { kind: 'manual' } });
-  return to('POST', `/discussions/${id}/turns`, { participantId: await firstParticipant(on, id) });
-}
-
-async function retryTurn(on: TestService): Promise<Request> {
-  const { path, body } = await requestTurn(on);
-  const turnId = turnIn(expected(await on.post(path, body), 201));
-  expected(await on.post(`${path}/${turnId}/cancel`), 200);
-  return to('POST', `${path}/${turnId}/retry`);
-}
-
-async function anOperation(on: TestService, method: string): Promise<Request> {
-  const { id } = expected(await on.post('/models/pull', { name: 'smollm2:135m' }), 202);
-  return to(method, `/operations/${id}`);
-}
-
 const MODEL = '/models/smollm2%3A135m';
+
+/** With something in the log that a checkpoint covers. */
+const covered = (method: string, path: string) => async (on: TestService) => {
+  await quietDiscussion(on);
+  expected(await on.post('/audit/checkpoints'), 201);
+  return to(method, path);
+};
 
 /** By operationId. */
 export const everyOperation: Readonly<Record<string, Sample>> = {
@@ -90,6 +59,9 @@ export const everyOperation: Readonly<Record<string, Sample>> = {
     200,
   ),
   concludeDiscussion: of(onDiscussion('POST', '/conclude', { reason: 'decided' }), 401, 403, 404, 200),
+  forkDiscussion: of(onDiscussion('POST', '/fork', { atRevision: 1 }), 401, 403, 404, 201),
+  getLineage: of(onDiscussion('GET', '/lineage'), 401, 200, 404, 200),
+  compareDiscussions: of(aComparison, 401, 200, 404, 200),
   joinDiscussion: of(onDiscussion('POST', '/participants', { userId: 'hopper' }), 401, 403, 404, 201),
   listParticipants: of(onDiscussion('GET', '/participants'), 401, 200, 404, 200),
   leaveDiscussion: of(
@@ -116,6 +88,7 @@ export const everyOperation: Readonly<Record<string, Sample>> = {
     404,
     200,
   ),
+  getPrompt: of(aPrompt, 401, 200, 404, 200),
   requestTurn: of(requestTurn, 401, 403, 404, 201),
   cancelTurn: of(
     async (on) => {
@@ -143,6 +116,7 @@ export const everyOperation: Readonly<Record<string, Sample>> = {
     404,
     204,
   ),
+  replayDiscussion: of(onDiscussion('GET', '/replay?speed=0'), 401, 200, 404, 200),
   streamProject: of(() => to('GET', '/stream'), 401, 200, 404, 200),
   createStreamTicket: of(() => to('POST', '/stream-tickets', { path: '/api/v1/stream' }), 401, 201, 201, 201),
   listModels: of(() => to('GET', '/models'), 401, 200, 200, 200),
@@ -150,10 +124,56 @@ export const everyOperation: Readonly<Record<string, Sample>> = {
   getModel: of(() => to('GET', MODEL), 401, 200, 200, 200),
   pullModel: of(() => to('POST', '/models/pull', { name: 'smollm2:135m' }), 401, 404, 404, 202),
   deleteModel: of(() => to('DELETE', MODEL), 401, 404, 404, 204),
+  listOperations: of(() => to('GET', '/operations'), 401, 404, 404, 200),
   getOperation: of((on) => anOperation(on, 'GET'), 401, 404, 404, 200),
   cancelOperation: of((on) => anOperation(on, 'DELETE'), 401, 404, 404, 202),
   listProjections: of(() => to('GET', '/projections'), 401, 404, 404, 200),
+  listBackups: of(() => to('GET', '/backups'), 401, 404, 404, 200),
+  createBackup: of(() => to('POST', '/backups'), 401, 404, 404, 202),
+  getBackup: of(async (on) => to('GET', `/backups/${await aBackup(on)}`), 401, 404, 404, 200),
+  verifyBackup: of(async (on) => to('POST', `/backups/${await aBackup(on)}/verify`), 401, 404, 404, 202),
+  pruneBackups: of(() => to('POST', '/backups/prune', { keep: 9, dryRun: true }), 401, 404, 404, 200),
   getProjection: of(() => to('GET', '/projections/discussions'), 401, 404, 404, 200),
+  rebuildProjections: of(
+    () => to('POST', '/projections/rebuild', { names: ['turns', 'usage'], dryRun: true }),
+    401,
+    404,
+    404,
+    200,
+  ),
+  rebuildProjection: of(() => to('POST', '/projections/commands/rebuild', { fast: true }), 401, 404, 404, 202),
+  // Success takes a rebuild first: `rebuild.test.ts` has it.
+  rollbackProjection: of(() => to('POST', '/projections/agents/rollback'), 401, 404, 404, 409),
+  diffProjection: of(() => to('POST', '/projections/messages/diff'), 401, 404, 404, 202),
+  pauseProjection: of(() => to('POST', '/projections/usage/pause'), 401, 404, 404, 200),
+  resumeProjection: of(() => to('POST', '/projections/usage/resume'), 401, 404, 404, 200),
+  dropProjectionVersion: of(() => to('DELETE', '/projections/usage/versions/1'), 401, 404, 404, 409),
+  listDeadLetters: of(() => to('GET', '/dead-letters'), 401, 404, 404, 200),
+  getDeadLetter: of((on) => aDeadLetter(on, 'GET', ''), 401, 404, 404, 200),
+  retryDeadLetter: of((on) => aDeadLetter(on, 'POST', '/retry'), 401, 404, 404, 200),
+  skipDeadLetter: of((on) => aDeadLetter(on, 'POST', '/skip', { reason: 'spoiled' }), 401, 404, 404, 200),
+  getStatus: of(() => to('GET', '/status'), 401, 404, 404, 200),
+  listOpenTurns: of(() => to('GET', '/turns'), 401, 200, 200, 200),
+  traceEvent: of(anEvent, 401, 200, 404, 200),
+  traceRequest: of(aCorrelation, 401, 200, 404, 200),
+  listCheckpoints: of(covered('GET', '/audit/checkpoints'), 401, 404, 404, 200),
+  makeCheckpoint: of(covered('POST', '/audit/checkpoints'), 401, 404, 404, 201),
+  proveEvent: of(covered('GET', '/audit/proof?position=1'), 401, 404, 404, 200),
+  proveConsistency: of(
+    async (on) => {
+      const { path } = await covered('GET', '/audit/checkpoints')(on);
+      const size = String(expected(await on.get(path), 200).data[0]?.['size']);
+      return to('GET', `/audit/consistency?from=${size}&to=${size}`);
+    },
+    401,
+    404,
+    404,
+    200,
+  ),
+  getAuditKey: of(() => to('GET', '/audit/key'), 401, 404, 404, 200),
+  verifyLog: of(() => to('POST', '/audit/verify'), 401, 404, 404, 202),
+  exportDiscussion: of(onDiscussion('GET', '/export'), 401, 200, 404, 200),
+  exportEvents: of(() => to('GET', '/events/export'), 401, 404, 404, 200),
   getMe: of(() => to('GET', '/auth/me'), 401, 200, 200, 200),
   getLiveness: of(() => to('GET', '//health/live'), 200, 200, 200, 200),
   getReadiness: of(() => to('GET', '//health/ready'), 200, 200, 200, 200),

@@ -1,18 +1,7 @@
 /** Reads: entity tags, own writes, pages, the log by revision and position, the document, rate limits. */
 import pg from 'pg';
 import * as assert from 'uvu/assert';
-import { startFeed } from '../../api/feed.ts';
-import { createOpenStreams } from '../../api/openStreams.ts';
-import { createOperations } from '../../api/operations.ts';
 import { auditRoutes } from '../../api/routeAudit.ts';
-import { allRoutes } from '../../api/routes.ts';
-import { createApi } from '../../api/server.ts';
-import { createStreamTickets } from '../../api/streamTickets.ts';
-import { createPostgresOperations } from '../../infra/postgresOperations.ts';
-import { createPostgresTickets } from '../../infra/postgresTickets.ts';
-import { createPrometheus } from '../../infra/prometheus.ts';
-import { systemClock, systemIds } from '../../infra/system.ts';
-import pino from 'pino';
 import { suite } from '../harness.ts';
 import { startServiceForTests, type Body, type TestService } from './serviceForTests.ts';
 import { agentAt, expected, quietDiscussion, shown, talkingDiscussion } from './serviceScenes.ts';
@@ -206,26 +195,7 @@ test('an agent’s versions stay readable', async () => {
 });
 
 test('what is served is what is documented, for the whole list of routes', async () => {
-  const { engine, bus, models, reads, storage } = on.service.running;
-  const { registry, telemetry } = createPrometheus();
-  const logger = pino({ level: 'silent' });
-  const feed = await startFeed(engine, bus, logger);
-  const tickets = createStreamTickets(createPostgresTickets(storage.database), systemClock, systemIds);
-  const ctx = { engine, bus, feed, telemetry, library: models.library, ...reads };
-  const streams = createOpenStreams(telemetry);
-  const operations = createOperations(createPostgresOperations(storage.database), systemClock, systemIds);
-  const api = createApi({
-    routes: allRoutes(ctx, { streams, tickets, operations }),
-    authenticate: async () => Promise.reject(new Error('nobody asks')),
-    tickets,
-    authorizer: engine.authorizer,
-    clock: systemClock,
-    ids: systemIds,
-    logger,
-    registry,
-    health: { live: () => true, ready: async () => ({ ready: true, checks: {} }) },
-  });
-  feed.stop();
+  const { api } = on.service;
   assert.equal(auditRoutes(api), []);
   assert.equal(JSON.parse(JSON.stringify(api.openapi)), await (await fetch(`${on.url}/openapi.json`)).json());
 });

@@ -52,23 +52,12 @@ export interface TestService {
   stop(): Promise<void>;
 }
 
-/** @param more settings by their names in the environment. */
-export async function startServiceForTests(more: Readonly<Record<string, string>> = {}): Promise<TestService> {
-  const database = await postgresForTests();
-  const dataDir = await mkdtemp(join(tmpdir(), 'colloquy-test-'));
-  const settings = readSettings({
-    PORT: '0',
-    COLLOQUY_DATA: dataDir,
-    DATABASE_URL: database.url,
-    OLLAMA_URL: 'http://127.0.0.1:9',
-    RATE_LIMIT_PER_MINUTE: '100000',
-    LOG_LEVEL: 'silent',
-    ...more,
-  });
-  const start = () => startService(settings, pino({ level: 'silent' }), { nextFreePort: false });
-  let service = await start();
-  let check = await createAnswerCheck(service.url);
-  const call = async (method: string, path: string, { body, headers = {}, token }: Call = {}): Promise<Reply> => {
+/** Sends what a test asks, and holds each answer against the document. */
+function caller(
+  at: () => { service: Service; check: Awaited<ReturnType<typeof createAnswerCheck>> },
+): TestService['call'] {
+  return async (method, path, { body, headers = {}, token } = {}) => {
+    const { service, check } = at();
     const bearer = token === undefined ? service.token : token;
     const given = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
     const answer = await fetch(service.url + (path.startsWith('//') ? path.slice(1) : `/api/v1${path}`), {
@@ -81,11 +70,31 @@ export async function startServiceForTests(more: Readonly<Record<string, string>
       ...(given === undefined ? {} : { body: given }),
     });
     const text = await answer.text();
-    const json = /json/.test(answer.headers.get('content-type') ?? '');
+    const json = /[/+]json/.test(answer.headers.get('content-type') ?? '');
     const parsed: unknown = json ? JSON.parse(text) : undefined;
     check(method, new URL(answer.url).pathname, answer, parsed);
     return { status: answer.status, headers: answer.headers, body: parsed as Body };
   };
+}
+
+/** @param more settings by their names in the environment. */
+export async function startServiceForTests(more: Readonly<Record<string, string>> = {}): Promise<TestService> {
+  const database = await postgresForTests();
+  const dataDir = await mkdtemp(join(tmpdir(), 'colloquy-test-'));
+  const settings = readSettings({
+    PORT: '0',
+    COLLOQUY_DATA: dataDir,
+    DATABASE_URL: database.url,
+    OLLAMA_URL: 'http://127.0.0.1:9',
+    RATE_LIMIT_PER_MINUTE: '100000',
+    BACKUP_STORE: join(dataDir, 'backups'),
+    LOG_LEVEL: 'silent',
+    ...more,
+  });
+  const start = () => startService(settings, pino({ level: 'silent' }), { nextFreePort: false });
+  let service = await start();
+  let check = await createAnswerCheck(service.url);
+  const call = caller(() => ({ service, check }));
   return {
     get url() {
       return service.url;

@@ -1,5 +1,6 @@
 /** Agents and discussions of a service under test. */
 import * as assert from 'uvu/assert';
+import { discussions } from '../../projections/discussions.ts';
 import type { Body, Reply, TestService } from './serviceForTests.ts';
 
 export const UNKNOWN = '01890a5d-ac96-774b-bcce-b302099a8057';
@@ -58,4 +59,31 @@ export function turnIn(body: Body): string {
 /** The events of a discussion, at most 200. */
 export async function logOf(on: TestService, id: string): Promise<Record<string, unknown>[]> {
   return expected(await on.get(`/discussions/${id}/events?limit=200`), 200).data;
+}
+
+/**
+ * Parks a discussion's stream in the read model `discussions` as a runner does that cannot take its first event.
+ * @returns the letter's id.
+ */
+export async function parkedDiscussion(on: TestService, id: string): Promise<string> {
+  const { knex } = on.service.running.storage.database;
+  const headers = { 'Consistency-Token': `p${await on.service.running.storage.store.head()}`, Prefer: 'wait=10' };
+  expected(await on.get(`/discussions/${id}`, { headers }), 200);
+  const events = await logOf(on, id);
+  const { rows } = await knex.raw<{ rows: { id: string }[] }>(
+    `with live as (
+       update projections set epoch = epoch + 1 where name = 'discussions' and status = 'live' returning version),
+     gone as (delete from discussions_s${discussions.schemaVersion} where id = ?)
+     insert into dead_letters (projection, version, stream, position, event_id, type, error, later_events)
+     select 'discussions', version, ?, ?, ?, ?, 'cannot be read', ? from live returning id`,
+    [
+      id,
+      `discussion-${id}`,
+      String(events[0]?.['position']),
+      String(events[0]?.['id']),
+      String(events[0]?.['type']),
+      events.length - 1,
+    ],
+  );
+  return rows[0]?.id ?? '';
 }

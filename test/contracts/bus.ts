@@ -40,7 +40,8 @@ function wakeUps(test: Suite, bus: () => Bus): void {
   });
 
   test('a wake-up nobody waits for is kept as it was, the oldest first', async () => {
-    const sent = [wakeUp(), wakeUp({ project: 'other', revision: 7 }), wakeUp()];
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const sent = [wakeUp(), wakeUp({ project: 'other', revision: 7 }), wakeUp({ traceparent })];
     for (const each of sent) await bus().wake(each);
     const late = consumer(bus());
     await until(() => late.got.length === 3);

@@ -1,5 +1,6 @@
 /** What every adapter of the EventStore port gives back. */
 import * as assert from 'uvu/assert';
+import { canonicalJson } from '../../domain/codec.ts';
 import { NO_STREAM, type EventStore } from '../../domain/ports.ts';
 import type { Suite } from '../harness.ts';
 import { aMessage, aStream, collect, messages } from './sampleEvents.ts';
@@ -56,6 +57,33 @@ function readingAll(test: Suite, store: () => EventStore): void {
       (await collect(store().read(a))).map(({ revision }) => revision),
       Array.from({ length: 1200 }, (_, i) => i),
     );
+  });
+
+  test('readStored gives the exact texts, in order, exclusive of its start, of the log or of one stream', async () => {
+    const before = await store().head();
+    const [a, b] = [aStream(), aStream()];
+    const texts = ['Grüße 👩‍👩‍👧‍👦 \\ " \n\t {a,b} \u2028 日本語 \u001f', 'second', 'third'].map((text) => aMessage(text));
+    await store().append(a, texts, NO_STREAM);
+    await store().append(b, messages(1), NO_STREAM);
+    await store().append(a, messages(1), 2);
+    const all = await collect(store().readStored(before));
+    assert.equal(
+      all.map(({ stream, revision }) => [stream, revision]),
+      [...texts.map((_, i) => [a, i]), [b, 0], [a, 3]],
+    );
+    for (const [i, { data, metadata, id, type, schemaVersion }] of texts.entries()) {
+      const { position = 0n, ...stored } = all[i] ?? {};
+      const exact = { data: canonicalJson(data), metadata: canonicalJson(metadata) };
+      assert.equal(stored, { stream: a, revision: i, id, type, schemaVersion, ...exact });
+      assert.ok(position > (all[i - 1]?.position ?? before));
+    }
+    const middle = all[2]?.position ?? 0n;
+    assert.equal(await collect(store().readStored(middle)), all.slice(3));
+    assert.equal(await collect(store().readStored(middle, { limit: 1 })), all.slice(3, 4));
+    const ofA = all.filter(({ stream }) => stream === a);
+    assert.equal(await collect(store().readStored(0n, { stream: a })), ofA);
+    assert.equal(await collect(store().readStored(all[0]?.position ?? 0n, { stream: a, limit: 2 })), ofA.slice(1, 3));
+    assert.equal(await collect(store().readStored(0n, { stream: aStream() })), []);
   });
 
   test('the lineage is a UUID that stays', async () => {

@@ -34,12 +34,14 @@ export function operationRecordsContract(name: string, make: () => Promise<Made>
     assert.equal(await elsewhere.get(id), begun);
     assert.ok(await records.alive(id, half));
     assert.equal(await elsewhere.get(id), { ...begun, progress: half });
+    assert.equal(await elsewhere.running(), [{ ...begun, progress: half }]);
     await records.end(id, { status: 'succeeded', progress: half, result: { name: 'm' }, error: null });
     const ended = await elsewhere.get(id);
     assert.equal(ended, { ...begun, progress: half, status: 'succeeded', result: { name: 'm' } });
     await elsewhere.end(id, { status: 'failed', progress: nothing, result: null, error: { code: 'x', detail: 'y' } });
     assert.equal(await records.get(id), ended, 'what has ended stays as it is');
     assert.not.ok(await records.alive(id, nothing));
+    assert.equal(await records.running(), []);
     assert.is(await records.get(randomUUID()), null);
   });
 

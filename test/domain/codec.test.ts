@@ -123,6 +123,7 @@ test('which paths are personal', () => {
   );
   assert.equal(personal, {
     DiscussionOpened: ['title', 'topic', 'context.text'],
+    DiscussionForked: ['title', 'topic'],
     MessagePosted: ['content.*.text'],
     TurnCompleted: ['content.*.text'],
     TurnAttemptAbandoned: ['partial'],

@@ -106,7 +106,9 @@ function checkLog(events: readonly WireEvent[], { turns, posted }: Held): void {
     events.map((_, revision) => revision),
   );
   // I3, I4, I6, I7: nothing is left open or uncounted.
-  const audit = audited(events.map((event) => ({ event, atMs: Date.parse(event.occurredAt) })));
+  const audit = audited(
+    events.map((event) => ({ event, revision: event.revision, atMs: Date.parse(event.occurredAt) })),
+  );
   assert.equal([audit.turns, audit.completed.size, audit.open, audit.outstanding.size], [turns, turns, null, 0]);
   assert.ok(audit.concluded);
   // I1: what was acknowledged is there once.

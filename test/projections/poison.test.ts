@@ -135,6 +135,7 @@ function unlike<T extends EventStore>(store: T, change: <E extends NewEvent>(eve
     append: (...args) => store.append(...args),
     read: (...args) => store.read(...args),
     readAll: (...args) => store.readAll(...args),
+    readStored: (...args) => store.readStored(...args),
     head: () => store.head(),
     lineage: () => store.lineage(),
     async *subscribe(after, options) {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as assert from 'uvu/assert';
+import { partsOf } from '../../domain/discussion/lineage.ts';
 import type { NewEvent } from '../../domain/envelope.ts';
 import { readModels } from '../../projections/readModels.ts';
 import { turnQueries } from '../../projections/turnQueries.ts';
@@ -70,7 +71,7 @@ test('the attempt of a cancelled turn is watched until it is settled, and its tu
   await add('x', 'TurnAttemptAbandoned', abandoned('x', 1, null));
   await project();
   assert.equal(await queries.claimedOpen({ limit: 5 }), []);
-  const turn = await queries.one(idOf('x'), turnOf('x'));
+  const turn = await queries.one(partsOf(idOf('x'), []), turnOf('x'));
   assert.ok(turn);
   assert.is(turn.status, 'cancelled');
   assert.is(turn.attempts[0]?.reason, 'error');

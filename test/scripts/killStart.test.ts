@@ -92,7 +92,9 @@ test(
       events.map(({ revision }) => revision),
       events.map((_, i) => i),
     );
-    const audit = audited(events.map((event) => ({ event, atMs: Date.parse(event.occurredAt) })));
+    const audit = audited(
+      events.map((event) => ({ event, revision: event.revision, atMs: Date.parse(event.occurredAt) })),
+    );
     assert.equal([audit.turns, audit.completed.size, audit.messages.size, audit.outstanding.size], [6, 6, 6, 0]);
     const lost = only(events, 'TurnAttemptAbandoned');
     assert.equal(

@@ -1,4 +1,4 @@
-import { createCodec, type Codec, type StoredEvent } from '../../domain/codec.ts';
+import { createCodec, type Codec, type StoredEvent, type StoredRecord } from '../../domain/codec.ts';
 import type { NewEvent, RecordedEvent } from '../../domain/envelope.ts';
 import { NO_STREAM, type Appended, type EventStore, type Slice } from '../../domain/ports.ts';
 import { Refusal, WrongExpectedRevision } from '../../domain/refusal.ts';
@@ -30,17 +30,20 @@ const plainCodec = createCodec({
 export function createMemoryEventStore(options: { gap?: bigint; codec?: Codec } = {}): MemoryEventStore {
   const { gap = 1n, codec = plainCodec } = options;
   const log: RecordedEvent[] = [];
+  const texts: StoredRecord[] = [];
   const streams = new Map<string, RecordedEvent[]>();
   const ids = new Set<string>();
   const waiting = new Set<() => void>();
   const closing = new AbortController();
 
-  const put = (stream: string, batch: readonly NewEvent[]): Appended => {
+  const put = (stream: string, batch: readonly NewEvent[], stored: readonly StoredEvent[]): Appended => {
     const there = streams.get(stream) ?? [];
-    for (const event of batch) {
+    for (const [i, event] of batch.entries()) {
       const position = BigInt(log.length + 1) * gap;
       // A copy that nobody can change: whoever mutated an event would change history for everybody else.
       const recorded = frozen({ ...event, stream, revision: there.length, position });
+      const text = stored[i];
+      if (text !== undefined) texts.push({ ...text, stream, revision: there.length, position });
       there.push(recorded);
       log.push(recorded);
       ids.add(event.id);
@@ -55,7 +58,7 @@ export function createMemoryEventStore(options: { gap?: bigint; codec?: Codec } 
     close: () => closing.abort(),
     async append(stream, given, expected) {
       if (closing.signal.aborted) throw new Refusal('unavailable', 'the log is closed');
-      const decoded = await throughCodec(codec, stream, checked(stream, given, expected));
+      const { stored, decoded } = await throughCodec(codec, stream, checked(stream, given, expected));
       const there = streams.get(stream) ?? [];
       const actual = there.length - 1;
       if (expected !== actual || decoded.some((event) => ids.has(event.id))) {
@@ -63,7 +66,7 @@ export function createMemoryEventStore(options: { gap?: bigint; codec?: Codec } 
         if (first) return first;
         throw new WrongExpectedRevision(stream, expected, actual);
       }
-      return put(stream, decoded);
+      return put(stream, decoded, stored);
     },
     read: (stream, range) => readStream(streams.get(stream) ?? [], range ?? {}),
     async *readAll(after, { limit = Infinity } = {}) {
@@ -74,11 +77,26 @@ export function createMemoryEventStore(options: { gap?: bigint; codec?: Codec } 
         yield event;
       }
     },
+    readStored: (after, range) => storedOf(texts, indexAfter(after, gap), range),
     subscribe: (after, { signal }) =>
       follow(log, indexAfter(after, gap), AbortSignal.any([signal, closing.signal]), waiting),
     head: async () => BigInt(log.length) * gap,
     lineage: async () => LINEAGE,
   };
+}
+
+async function* storedOf(
+  texts: readonly StoredRecord[],
+  from: number,
+  { limit = Infinity, stream }: { limit?: number; stream?: string } = {},
+): AsyncIterable<StoredRecord> {
+  let left = limit;
+  for (let index = from; left > 0 && index < texts.length; index += 1) {
+    const record = texts[index];
+    if (record === undefined || (stream !== undefined && record.stream !== stream)) continue;
+    left -= 1;
+    yield record;
+  }
 }
 
 async function* readStream(
@@ -108,11 +126,15 @@ function checked(stream: string, given: readonly NewEvent[], expected: number): 
 }
 
 /** Events as they come back from a log that keeps bytes: what JSON does not keep is not there either. */
-async function throughCodec(codec: Codec, stream: string, batch: readonly NewEvent[]): Promise<NewEvent[]> {
+async function throughCodec(
+  codec: Codec,
+  stream: string,
+  batch: readonly NewEvent[],
+): Promise<{ stored: StoredEvent[]; decoded: NewEvent[] }> {
   const stored = await codec.encode(stream, batch);
   if (stored.reduce((sum, event) => sum + charsOf(event), 0) > APPEND_CHARS)
     throw new Refusal('too-large', 'the batch is too large for one append');
-  return codec.decode(stored.map((event) => ({ ...event, stream })));
+  return { stored, decoded: await codec.decode(stored.map((event) => ({ ...event, stream }))) };
 }
 
 function charsOf({ data, metadata }: StoredEvent): number {

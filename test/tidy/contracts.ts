@@ -18,11 +18,15 @@ export const CONTRACTS: Readonly<Record<string, string>> = {
   RequestCounts: 'requestCounts.ts',
   OperationRecords: 'operationRecords.ts',
   Seal: 'seal.ts',
+  ObjectStore: 'objectStore.ts',
   Clock: 'clock.ts',
   Ids: 'ids.ts',
 };
 
-/** Interfaces of domain/ports.ts that have a method: the others are shapes of data. */
+/** Where ports stand. */
+const PORT_FILES: readonly string[] = ['domain/ports.ts', 'domain/objectStore.ts'];
+
+/** Interfaces of a file of ports that have a method: the others are shapes of data. */
 export function portsIn(ports: Source): string[] {
   return nodes(ports.tree, ts.isInterfaceDeclaration)
     .filter(({ members }) => members.some(ts.isMethodSignature))
@@ -74,8 +78,7 @@ export function missingContracts(
   sources: readonly Source[],
   contracts: Readonly<Record<string, string>> = CONTRACTS,
 ): string[] {
-  const declared = sources.find(({ path }) => path === 'domain/ports.ts');
-  const ports = declared ? portsIn(declared) : [];
+  const ports = sources.filter(({ path }) => PORT_FILES.includes(path)).flatMap(portsIn);
   const missing = Object.keys(contracts)
     .filter((port) => !ports.includes(port))
     .map((port) => `${port} is in the table of contracts but no port`);

@@ -179,6 +179,7 @@ function breakable(store: EventStore, faults: Faults): EventStore {
     append,
     read: (...args) => store.read(...args),
     readAll: (...args) => store.readAll(...args),
+    readStored: (...args) => store.readStored(...args),
     subscribe: (...args) => store.subscribe(...args),
     head: () => store.head(),
     lineage: () => store.lineage(),

@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert';
 import { registerAgent, registerAgentSchema } from '../../commands/registerAgent.ts';
+import { partsOf } from '../../domain/discussion/lineage.ts';
 import { ModelFailure } from '../../domain/model.ts';
 import type { CircuitSettings } from '../../workers/circuit.ts';
 import { suite } from '../harness.ts';
@@ -85,7 +86,7 @@ test('the chain is walked without a pause, each model on record with its tokens,
   assert.is(tokens, 2 * 14 + answer.inputTokens + answer.outputTokens, 'each attempt is counted once');
   await rerender(on, id);
   await on.settled();
-  const row = await on.turns.one(id, completed?.data.turnId ?? '');
+  const row = await on.turns.one(partsOf(id, []), completed?.data.turnId ?? '');
   assert.equal(
     row?.attempts.map(({ model, fallback }) => [model, fallback]),
     [

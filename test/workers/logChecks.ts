@@ -19,7 +19,14 @@ export function checkLog(events: readonly Recorded[]): ReturnType<typeof audited
     'revisions without gaps',
   );
   assert.is(new Set(events.map(({ id }) => id)).size, events.length, 'no event twice');
-  return audited(events.map((event) => ({ event, atMs: Date.parse(event.metadata.occurredAt) })));
+  const seen = new Set<string>();
+  for (const { id, type, metadata } of events) {
+    if (metadata.actor.kind === 'worker') assert.ok(seen.has(metadata.causationId ?? ''), `${type} names its cause`);
+    seen.add(id);
+  }
+  return audited(
+    events.map((event) => ({ event, revision: event.revision, atMs: Date.parse(event.metadata.occurredAt) })),
+  );
 }
 
 /** As `checkLog`, of a discussion that has ended with `turns` turns, each with one message and every attempt's tokens counted. */
