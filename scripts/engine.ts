@@ -26,6 +26,7 @@ import { openModels, type Models } from './models.ts';
 import type { Role } from './modes.ts';
 import { openReads, type ApiReads } from './reads.ts';
 import { openStorage, type Storage } from './storage.ts';
+import { goingOn, READY_MS, watchStart } from './upToDate.ts';
 import { openTelemetry } from './telemetry.ts';
 import { observeLog, type ObservedLog } from './tracedLog.ts';
 
@@ -54,8 +55,6 @@ export interface EngineOptions {
   readonly roles?: ReadonlySet<Role>;
 }
 
-/** How long a start waits for the read models before old claims are looked for in them. */
-const READY_MS = 60_000;
 const ALL_ROLES: ReadonlySet<Role> = new Set(['projector', 'relay', 'sweeper', 'turns']);
 
 /** Opens the storage and starts what the roles say. @throws Refusal when something cannot be used. */
@@ -97,9 +96,12 @@ export async function startEngine(
       telemetry,
       log,
     };
-    const workers = await startRoles({ ctx, roles, waitFor: projections.waitFor, signal: following.signal });
+    const workers = await startRoles({
+      ...{ ctx, roles, knex: storage.database.knex },
+      ...{ waitFor: projections.waitFor, signal: following.signal },
+    });
     const announced = roles.has('relay') ? announce(storage.store, announcements, log, following.signal) : null;
-    const upToDate = watchStart(reads.waitFor, await storage.store.head(), following.signal);
+    const upToDate = watchStart(storage.database.knex, reads.waitFor, await storage.store.head(), following.signal);
     const close = opened.close;
     const stop = async () => {
       hurry.abort();
@@ -150,30 +152,20 @@ async function announce(
   await runAnnouncer({ store, announcements, clock: systemClock, ids: systemIds, log }, signal);
 }
 
-/** Asks until the read models have reached the position; until then this process has nothing to show. */
-function watchStart(waitFor: ApiReads['waitFor'], head: bigint, signal: AbortSignal): () => boolean {
-  let reached = head === 0n;
-  const ask = async () => {
-    const names = readModels.map(({ name }) => name);
-    while (!reached && !signal.aborted) reached = await waitFor(head, names, { timeoutMs: READY_MS, signal });
-  };
-  void ask();
-  return () => reached;
-}
-
 interface RolesToStart {
   readonly ctx: Parameters<typeof startWorkers>[0];
+  readonly knex: Storage['database']['knex'];
   readonly roles: ReadonlySet<Role>;
   readonly waitFor: ProjectionRunner['waitFor'];
   readonly signal: AbortSignal;
 }
 
-async function startRoles({ ctx, roles, waitFor, signal }: RolesToStart): Promise<Workers> {
+async function startRoles({ ctx, knex, roles, waitFor, signal }: RolesToStart): Promise<Workers> {
   const own = new Set([...roles].filter((role): role is WorkerRole => role !== 'projector' && role !== 'auditor'));
   if (own.size === 0) return { stop: () => Promise.resolve() };
   const head = await ctx.engine.store.head();
-  const names = readModels.map(({ name }) => name);
-  return startWorkers(ctx, () => waitFor(head, names, { timeoutMs: READY_MS, signal }), own);
+  const ready = async () => waitFor(head, await goingOn(knex), { timeoutMs: READY_MS, signal });
+  return startWorkers(ctx, ready, own);
 }
 
 async function createEngine({
