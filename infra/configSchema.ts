@@ -107,12 +107,16 @@ export const settingsSchema = z.object({
     .string()
     .min(1)
     .optional()
-    .describe('where the evidence of the log is kept, in the form of BACKUP_STORE; audit in the data folder when unset'),
+    .describe(
+      'where the evidence of the log is kept, in the form of BACKUP_STORE; audit in the data folder when unset',
+    ),
   AUDIT_KEY: z
     .string()
     .min(1)
     .optional()
-    .describe('PEM of the Ed25519 key that signs checkpoints, best by AUDIT_KEY_FILE; made in the data folder when unset'),
+    .describe(
+      'PEM of the Ed25519 key that signs checkpoints, best by AUDIT_KEY_FILE; made in the data folder when unset',
+    ),
   BACKUP_STORE: z
     .string()
     .min(1)
