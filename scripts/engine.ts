@@ -67,13 +67,12 @@ export async function startEngine(
   const roles = options.roles ?? ALL_ROLES;
   const { telemetry } = prometheus;
   const exported = await openTelemetry(settings, prometheus, log);
-  const { tracer } = exported;
   const storage = await (options.storage ?? openStorage(settings, log, telemetry));
   const models = options.models ?? openModels(settings);
   const following = new AbortController();
   let opened: OpenBus | null = null;
   try {
-    const observed = observeLog(storage.store, telemetry, tracer);
+    const observed = observeLog(storage.store, telemetry, exported.tracer);
     const projections = await openProjections(
       { database: storage.database, store: observed.projected, onApplied: observed.applied },
       roles.has('projector'),
@@ -83,7 +82,7 @@ export async function startEngine(
     sampleAll(prometheus, storage, settings);
     opened = await openBus(settings, await storage.store.lineage(), log);
     const { bus, announcements, connected } = opened;
-    const engine = await createEngine({ database: storage.database, store: observed.live, tracer });
+    const engine = await createEngine({ database: storage.database, store: observed.live, tracer: exported.tracer });
     const { reads, close: closeReads } = openReads(settings, storage, projections.waitFor, { log, prometheus });
     const hurry = new AbortController();
     const ctx = {
@@ -96,10 +95,8 @@ export async function startEngine(
       telemetry,
       log,
     };
-    const workers = await startRoles({
-      ...{ ctx, roles, knex: storage.database.knex },
-      ...{ waitFor: projections.waitFor, signal: following.signal },
-    });
+    const started = { ctx, roles, knex: storage.database.knex };
+    const workers = await startRoles({ ...started, waitFor: projections.waitFor, signal: following.signal });
     const announced = roles.has('relay') ? announce(storage.store, announcements, log, following.signal) : null;
     const upToDate = watchStart(storage.database.knex, reads.waitFor, await storage.store.head(), following.signal);
     const close = opened.close;
