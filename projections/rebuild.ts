@@ -55,7 +55,6 @@ interface Run extends RebuildOptions {
   head: bigint;
   /** Events applied in this run. */
   events: number;
-  startedMs: number;
   /** Events written at once now: few while one is looked for that the store refuses. */
   limit: number;
 }
@@ -63,17 +62,8 @@ interface Run extends RebuildOptions {
 /** @throws Poison for an event that neither this nor the live version can apply, Refusal when somebody else took over. */
 export async function rebuild(options: RebuildOptions): Promise<Rebuilt> {
   const { target, signal } = options;
-  const { version, position } = await target.open();
-  const startedMs = options.clock.monotonic();
-  const run: Run = {
-    ...options,
-    version,
-    place: position,
-    head: position,
-    events: 0,
-    startedMs,
-    limit: batchOf(options).events,
-  };
+  const run = await begin(options);
+  const { version } = run;
   await catchUp(run);
   tell(run, 'making indexes');
   await target.complete();
@@ -90,19 +80,15 @@ export async function rebuild(options: RebuildOptions): Promise<Rebuilt> {
   });
 }
 
+async function begin(options: RebuildOptions): Promise<Run> {
+  const { version, position } = await options.target.open();
+  return { ...options, version, place: position, head: position, events: 0, limit: batchOf(options).events };
+}
+
 /** Catches a version up that was verified before, and makes it the live one. */
 export async function rollBack(options: RebuildOptions): Promise<Rebuilt> {
-  const { version, position } = await options.target.open();
-  const startedMs = options.clock.monotonic();
-  const run: Run = {
-    ...options,
-    version,
-    place: position,
-    head: position,
-    events: 0,
-    startedMs,
-    limit: batchOf(options).events,
-  };
+  const run = await begin(options);
+  const { version } = run;
   for (let rounds = 0; rounds < CLOSE_ROUNDS; rounds += 1) {
     options.signal.throwIfAborted();
     const swapped = await options.target.swap();

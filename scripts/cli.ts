@@ -1,5 +1,5 @@
 /** The command line: `colloquy <noun> <verb>`. Data goes to stdout, the rest to stderr. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { programVersion } from '../infra/config.ts';
 import { addBackup } from './cli/backup.ts';
 import { addCompletion } from './cli/completion.ts';
@@ -16,6 +16,7 @@ import { addOperations } from './cli/operations.ts';
 import { addStatus } from './cli/status.ts';
 import { addTrace } from './cli/trace.ts';
 import { addTurns } from './cli/turns.ts';
+import { whole } from './cli/whole.ts';
 import type { DemoOptions } from './demo.ts';
 import type { StartOptions } from './start.ts';
 import type { TokenCommand } from './token.ts';
@@ -94,20 +95,10 @@ function addService(program: Command): void {
       .option(
         '--port <port>',
         mode === 'worker' ? 'port of health and metrics (PORT)' : 'port of the API (PORT)',
-        whole(0),
+        whole(0, 65_535),
       )
       .option('--data <folder>', 'data folder (COLLOQUY_DATA)')
       .action(async (options: StartOptions) => (await import('./start.ts')).start(mode, options));
     if (mode === 'start') command.option('--no-demo', 'do not hold a demo discussion on an empty log');
   }
-}
-
-/** A whole number of an option. */
-function whole(min: number, max = 65_535): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`a whole number from ${min} to ${max}`);
-    return value;
-  };
 }

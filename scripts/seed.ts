@@ -2,7 +2,7 @@
  * `npm run seed -- --events 1000000`: fills a log with discussions that look as if they had been held, to try out what
  * has to work on a large one. Read models are not written: they follow when a service starts.
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { Presets, SingleBar } from 'cli-progress';
 import { v5 as uuidv5 } from 'uuid';
 import { decideAgent } from '../domain/agent/agent.ts';
@@ -12,7 +12,9 @@ import { NO_STREAM, type EventStore } from '../domain/ports.ts';
 import { readSettings } from '../infra/config.ts';
 import { createLogger } from '../infra/logging.ts';
 import { reportFailure } from './cli/exitCodes.ts';
+import { whole } from './cli/whole.ts';
 import { seedDiscussion, type SeedAgent } from './seed/discussion.ts';
+import { randomFrom } from './seed/random.ts';
 import { openStorage } from './storage.ts';
 
 interface SeedOptions {
@@ -31,19 +33,14 @@ const SPREAD_MS = 30 * 86_400_000;
 
 const program = new Command('seed')
   .description('fill the log of COLLOQUY_DATA, DATABASE_URL or EVENTSTORE_URL with discussions')
-  .option('--events <n>', 'how many events, about', count, 100_000)
-  .option('--turns <n>', 'turns of each discussion', count, 30)
-  .option('--long <n>', 'turns of one long discussion among them, 0 for none', count, 0)
+  .option('--events <n>', 'how many events, about', whole(1, 999_999_999), 100_000)
+  .option('--turns <n>', 'turns of each discussion', whole(1, 1_000_000), 30)
+  .option('--long <n>', 'turns of one long discussion among them, 0 for none', whole(0, 1_000_000), 0)
   .option('--data <folder>', 'data folder')
   .action(seed);
 await program.parseAsync().catch((error: unknown) => {
   process.exitCode = reportFailure(error);
 });
-
-function count(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number');
-  return Number(text);
-}
 
 async function seed({ events, turns, long, data }: SeedOptions): Promise<void> {
   const settings = readSettings(data === undefined ? {} : { COLLOQUY_DATA: data });
@@ -70,7 +67,7 @@ async function seed({ events, turns, long, data }: SeedOptions): Promise<void> {
           ...plan,
           turns: number === 1 && long > 0 ? long : turns,
           beginsAtMs,
-          random: randomOf(number),
+          random: randomFrom(number),
         });
         for (let i = 0; i < all.length; i += EVENTS_PER_APPEND) {
           const batch = all.slice(i, i + EVENTS_PER_APPEND);
@@ -127,15 +124,4 @@ async function registerAgents(store: EventStore, namespace: string): Promise<See
 function chosen(agents: readonly SeedAgent[], number: number): SeedAgent[] {
   const from = number % agents.length;
   return [...agents.slice(from), ...agents.slice(0, from)].slice(0, 2 + (number % 3));
-}
-
-/** mulberry32: the same discussion every time. */
-function randomOf(seedNumber: number): () => number {
-  let state = seedNumber >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

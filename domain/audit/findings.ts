@@ -2,11 +2,6 @@
 import type { StoredRecord } from '../codec.ts';
 import { type Entry, entryAt, ENTRY_BYTES, leafOf } from './leaf.ts';
 
-export const findingKinds = [
-  ...['changed', 'missing', 'inserted', 'reordered', 'truncated', 'rewritten'],
-  ...['checkpoint', 'leaves', 'fork', 'lineage'],
-] as const;
-
 /** Something that is not as it was. */
 export interface Finding {
   /** Whether history was tampered with, or what it is measured by. */

@@ -1,12 +1,13 @@
 /** `colloquy backup …`: make, list, verify, prune by the API; restore into an empty store, where no service can run. */
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { BackupShelf, Pruned, Verified } from '../../domain/backup/backups.ts';
 import type { BackupSummary } from '../../domain/backup/manifest.ts';
 import type { Operation } from '../../domain/operation.ts';
 import { readSettings, type Settings } from '../../infra/config.ts';
 import { CliExit } from './exitCodes.ts';
 import { followOperation, printRows, printValue } from './print.ts';
+import { whole } from './whole.ts';
 import { findRunning, withService } from './reach.ts';
 
 interface Common {
@@ -27,8 +28,8 @@ export function addBackup(program: Command): void {
   add('list', 'all backups at BACKUP_STORE, also without a service or a database').action(list);
   add('verify <id>', 'open a backup and hold all of it against its manifest and signed checkpoints').action(verify);
   add('prune', 'remove old backups; the newest whole one always stays')
-    .option('--keep <n>', 'keep the newest so many (BACKUP_KEEP)', count)
-    .option('--keep-days <n>', 'keep those younger than so many days (BACKUP_KEEP_DAYS)', count)
+    .option('--keep <n>', 'keep the newest so many (BACKUP_KEEP)', whole(1, 10_000))
+    .option('--keep-days <n>', 'keep those younger than so many days (BACKUP_KEEP_DAYS)', whole(1, 36_500))
     .option('--dry-run', 'only say what would be removed')
     .action(prune);
   add('restore <id>', 'bring a backup back into an empty store: the settings say which, else the data folder')
@@ -156,9 +157,4 @@ function interrupted(): AbortSignal {
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort(new CliExit(7, 'interrupted')));
   return abort.signal;
-}
-
-function count(text: string): number {
-  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('a whole number from 1');
-  return Number(text);
 }

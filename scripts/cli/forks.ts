@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import { printRows, printValue, type Printing } from './print.ts';
 import { withService, type ReachOptions } from './reach.ts';
+import { whole } from './whole.ts';
 
 type Options = ReachOptions & Printing;
 
@@ -39,7 +40,7 @@ export function addForks(discussions: Command): Command {
       .option('--json', 'as JSON')
       .option('--data <folder>', 'data folder (COLLOQUY_DATA)');
   command('fork <id>', 'open a discussion that goes on from an event of this one, which stays as it is')
-    .requiredOption('--at-revision <n>', 'the last event that the fork shares', whole)
+    .requiredOption('--at-revision <n>', 'the last event that the fork shares', whole(0, 999_999_999))
     .option('--title <text>', "its title, else the parent's")
     .option('--overrides <file>', 'a JSON file with what the fork has otherwise: policy, limits, agents')
     .action((id: string, options: Options & ForkOptions) => fork(id, options));
@@ -106,9 +107,4 @@ function diff(id: string, otherId: string, options: Options): Promise<void> {
 
 function rowOf(side: string, { author, turnNumber, text }: Said) {
   return { side, turn: turnNumber, author: author.name, text };
-}
-
-function whole(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('a whole number from 0');
-  return Number(text);
 }

@@ -6,6 +6,7 @@ import type { Diff } from '../../projections/diff.ts';
 import { CliExit } from './exitCodes.ts';
 import { followOperation, printRows, printValue } from './print.ts';
 import { withService } from './reach.ts';
+import { whole } from './whole.ts';
 
 interface Common {
   readonly data?: string;
@@ -32,7 +33,7 @@ export function addProjections(program: Command): void {
   add('get <name>', 'one read model with all of its versions').action(get);
   add('rebuild [names...]', 'build read models anew from the log, beside the live ones, and swap them in')
     .option('--all-stale', 'those that `list` calls stale')
-    .option('--max-concurrent <n>', 'so many at the same time, 1 to 16', concurrent, 2)
+    .option('--max-concurrent <n>', 'so many at the same time, 1 to 16', whole(1, 16), 2)
     .option('--fast', 'as fast as it goes; otherwise three quarters of the time are left to the service')
     .option('--dry-run', 'only say what would be done')
     .action(rebuild);
@@ -41,20 +42,9 @@ export function addProjections(program: Command): void {
   add('resume <name>', 'apply events to a read model again').action(pause('resume'));
   add('rollback <name>', 'make the previous version the live one again').action(rollback);
   add('drop <name>', 'drop a version that is not the one that is read')
-    .requiredOption('--version <n>', 'which one, see `get`', whole)
+    .requiredOption('--version <n>', 'which one, see `get`', whole(1, 999_999_999))
     .option('--dry-run', 'only say what would be dropped')
     .action(drop);
-}
-
-function whole(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('a whole number from 1');
-  return Number(text);
-}
-
-function concurrent(text: string): number {
-  const value = whole(text);
-  if (value > 16) throw new InvalidArgumentError('a whole number from 1 to 16');
-  return value;
 }
 
 async function list(options: Common): Promise<void> {

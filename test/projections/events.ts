@@ -3,6 +3,7 @@ import { v5 } from 'uuid';
 import type { NewEvent } from '../../domain/envelope.ts';
 import type { EventStore } from '../../domain/ports.ts';
 import { newDiscussion, opening, step, type Data } from './discussionSteps.ts';
+import { randomFrom } from '../../scripts/seed/random.ts';
 
 const NAMESPACE = '9b1f2c3d-4e5f-4a6b-8c7d-0e1f2a3b4c5d';
 const STARTED_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
@@ -12,19 +13,6 @@ export interface Batch {
   readonly stream: string;
   readonly expectedRevision: number;
   readonly events: readonly NewEvent[];
-}
-
-/** A pseudo-random source: the same numbers for the same seed. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    // mulberry32 (Tommy Ettinger, public domain).
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 /**

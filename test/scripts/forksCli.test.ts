@@ -1,5 +1,4 @@
 /** `colloquy discussions fork|lineage|diff`, as a person types them. */
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { startServiceForTests, type TestService } from '../api/serviceForTests.ts';
 import { expected, quietDiscussion } from '../api/serviceScenes.ts';
 import { suite } from '../harness.ts';
-import { environmentWith } from '../services.ts';
+import { colloquyOn } from './colloquyCommand.ts';
 
 const test = suite('forks on the command line');
 let on: TestService;
@@ -22,15 +21,7 @@ test.after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function colloquy(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = environmentWith({ COLLOQUY_URL: on.url, COLLOQUY_TOKEN: on.service.token });
-  const cwd = join(import.meta.dirname, '..', '..');
-  return new Promise((resolve) => {
-    execFile(process.execPath, ['scripts/colloquy.mjs', ...args], { cwd, env, timeout: 60_000 }, (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err }),
-    );
-  });
-}
+const colloquy = (...args: string[]) => colloquyOn(on, args);
 
 test(
   'a fork is made with what it has otherwise, and is found and compared; past the end is a conflict',

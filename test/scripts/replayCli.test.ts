@@ -9,6 +9,7 @@ import { startServiceForTests, type TestService } from '../api/serviceForTests.t
 import { expected, logOf, shown, talkingDiscussion, UNKNOWN } from '../api/serviceScenes.ts';
 import { suite } from '../harness.ts';
 import { environmentWith } from '../services.ts';
+import { colloquyOn, type Ran } from './colloquyCommand.ts';
 
 const test = suite('replay on the command line');
 let on: TestService;
@@ -23,21 +24,7 @@ test.after(async () => {
   await on.stop();
 });
 
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function colloquy(...args: string[]): Promise<Ran> {
-  const env = environmentWith({ COLLOQUY_URL: on.url, COLLOQUY_TOKEN: on.service.token });
-  const cwd = join(import.meta.dirname, '..', '..');
-  return new Promise((resolve) => {
-    execFile(process.execPath, ['scripts/colloquy.mjs', ...args], { cwd, env, timeout: 60_000 }, (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err }),
-    );
-  });
-}
+const colloquy = (...args: string[]) => colloquyOn(on, args);
 
 test(
   'a replay shows who was asked and why, each attempt, what was said and the end',
