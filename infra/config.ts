@@ -30,8 +30,6 @@ export function readSettings(
     const wrong = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
     throw new Refusal('invalid', `settings that cannot be used: ${wrong.join('; ')}`);
   }
-  if (result.data.WEAVIATE_URL !== undefined)
-    throw new Refusal('invalid', 'WEAVIATE_URL is set, but this version cannot use it yet: unset it');
   return { ...result.data, COLLOQUY_DATA: resolve(result.data.COLLOQUY_DATA) };
 }
 

@@ -36,7 +36,13 @@ export const settingsSchema = z.object({
     .min(1)
     .optional()
     .describe('NATS servers with JetStream, separated by commas; several processes need one'),
-  WEAVIATE_URL: z.string().optional().describe('not supported yet'),
+  WEAVIATE_URL: url.optional().describe('a Weaviate server for vectors; pgvector in the database when unset'),
+  WEAVIATE_API_KEY: z.string().min(1).optional().describe('the key that Weaviate asks for'),
+  EMBEDDER: z
+    .string()
+    .regex(/^(builtin|(ollama|openai):\S.{0,199})$/, 'is builtin, ollama:<model> or openai:<model>')
+    .default('builtin')
+    .describe('what makes vectors of texts: builtin, ollama:<model> or openai:<model>; another one means a rebuild'),
   OLLAMA_URL: url.default('http://127.0.0.1:11434').describe('an Ollama server'),
   OLLAMA_NUM_CTX: whole(256, 1_048_576).default(4096).describe('context in tokens for agents that do not set num_ctx'),
   OLLAMA_CONCURRENCY: whole(1, 64).default(1).describe('calls to Ollama at once; more wait here'),
@@ -63,9 +69,9 @@ export const settingsSchema = z.object({
   WORKER_CONCURRENCY: whole(1, 1000).default(32).describe('turns at once in this process'),
   WORKER_ROLES: z
     .string()
-    .default('projector,relay,sweeper,turns,auditor')
+    .default('projector,relay,sweeper,turns,auditor,embedder')
     .transform((text) => [...new Set(text.split(',').map((role) => role.trim()))])
-    .pipe(z.array(z.enum(['projector', 'relay', 'sweeper', 'turns', 'auditor'])).min(1))
+    .pipe(z.array(z.enum(['projector', 'relay', 'sweeper', 'turns', 'auditor', 'embedder'])).min(1))
     .describe('what this process does beside the API, separated by commas'),
   MODEL_LIMITS: z
     .string()

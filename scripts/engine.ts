@@ -19,7 +19,7 @@ import { readModels } from '../projections/readModels.ts';
 import { runProjections, type ProjectionRunner } from '../projections/run.ts';
 import { turnQueries } from '../projections/turnQueries.ts';
 import { startWorkers, type Workers } from '../workers/start.ts';
-import { defaultWorkerSettings, type WorkerRole, type WorkerSettings } from '../workers/worker.ts';
+import { defaultWorkerSettings, workerRoles, type WorkerRole, type WorkerSettings } from '../workers/worker.ts';
 import { openBus, type OpenBus } from './bus.ts';
 import { sampleDeadLetters, sampleLag, sampleOpenTurns, samplePool } from './measured.ts';
 import { openModels, type Models } from './models.ts';
@@ -158,7 +158,7 @@ interface RolesToStart {
 }
 
 async function startRoles({ ctx, knex, roles, waitFor, signal }: RolesToStart): Promise<Workers> {
-  const own = new Set([...roles].filter((role): role is WorkerRole => role !== 'projector' && role !== 'auditor'));
+  const own = new Set([...roles].filter((role): role is WorkerRole => (workerRoles as readonly Role[]).includes(role)));
   if (own.size === 0) return { stop: () => Promise.resolve() };
   const head = await ctx.engine.store.head();
   const ready = async () => waitFor(head, await goingOn(knex), { timeoutMs: READY_MS, signal });

@@ -6,6 +6,9 @@ import type { Settings } from '../infra/config.ts';
 export type Mode = 'start' | 'api' | 'worker';
 export type Role = Settings['WORKER_ROLES'][number];
 
+/** Roles of one process that hear from each other in memory. */
+const TOLD: readonly Role[] = ['projector', 'relay', 'sweeper', 'turns'];
+
 /** What the process does beside serving HTTP. */
 export function rolesOf(mode: Mode, settings: Settings): ReadonlySet<Role> {
   return new Set(mode === 'api' ? [] : settings.WORKER_ROLES);
@@ -22,8 +25,8 @@ export function checkModes(mode: Mode, settings: Settings): void {
   if (DATABASE_READ_URL !== undefined && DATABASE_URL === undefined)
     needs('DATABASE_READ_URL', 'DATABASE_URL', 'a replica only follows a server; set both, or neither');
   if (mode === 'start') {
-    // An auditor is told nothing by the others.
-    if (NATS_URL === undefined && WORKER_ROLES.filter((role) => role !== 'auditor').length < 4)
+    // The others are told nothing.
+    if (NATS_URL === undefined && TOLD.some((role) => !WORKER_ROLES.includes(role)))
       needs('WORKER_ROLES', 'NATS_URL', 'what this process leaves out, others must do; set it, or unset WORKER_ROLES');
     return;
   }

@@ -27,7 +27,8 @@ export interface WorkerSettings {
 }
 
 /** What a process does: tells of new work, finds what was forgotten, runs turns. */
-export type WorkerRole = 'relay' | 'sweeper' | 'turns';
+export const workerRoles = ['relay', 'sweeper', 'turns'] as const;
+export type WorkerRole = (typeof workerRoles)[number];
 
 /** What workers need of the outside; made once by each composition root. */
 export interface WorkerContext {

@@ -19,12 +19,19 @@ export const CONTRACTS: Readonly<Record<string, string>> = {
   OperationRecords: 'operationRecords.ts',
   Seal: 'seal.ts',
   ObjectStore: 'objectStore.ts',
+  Embedder: 'embedder.ts',
+  VectorIndex: 'vectorIndex.ts',
   Clock: 'clock.ts',
   Ids: 'ids.ts',
 };
 
 /** Where ports stand. */
-const PORT_FILES: readonly string[] = ['domain/ports.ts', 'domain/objectStore.ts'];
+const PORT_FILES: readonly string[] = [
+  'domain/ports.ts',
+  'domain/objectStore.ts',
+  'domain/meaning/embedder.ts',
+  'domain/meaning/vectorIndex.ts',
+];
 
 /** Interfaces of a file of ports that have a method: the others are shapes of data. */
 export function portsIn(ports: Source): string[] {

@@ -15,7 +15,7 @@ interface Allowed {
 const MAY_IMPORT: Readonly<Record<string, Allowed>> = {
   domain: { folders: ['domain'], packages: ['zod', 'node:crypto'] },
   commands: { folders: ['commands', 'domain'], packages: ['zod', 'lru-cache', 'uuid', 'node:crypto'] },
-  projections: { folders: ['projections', 'domain'], packages: ['knex'] },
+  projections: { folders: ['projections', 'domain'], packages: ['knex', 'uuid'] },
   workers: { folders: ['workers', 'domain', 'commands', 'projections'], packages: ['lru-cache', 'uuid'] },
   api: {
     folders: ['api', 'domain', 'commands', 'projections'],
