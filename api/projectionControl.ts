@@ -1,6 +1,7 @@
 /** What operators do with read models: look, rebuild, compare, go back, pause. */
 import type { Operation } from '../domain/operation.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { embeddings } from '../projections/embeddings.ts';
 import type { Projection } from '../projections/projection.ts';
 import { planOf, viewsOf, type ProjectionView, type RebuildPlan } from './projectionViews.ts';
 import { startRebuild, startRollback, told, type RebuildOptions, type RebuildRequest } from './rebuildOperations.ts';
@@ -13,7 +14,8 @@ export interface ProjectionControl {
   /** @throws Refusal `not-found`, `conflict` when one of them is being rebuilt already. */
   rebuild(request: RebuildRequest): Promise<Operation>;
   rollback(name: string): Promise<Operation>;
-  diff(name: string): Promise<Operation>;
+  /** @throws Refusal `not-found`; `invalid` to repair what can only be built anew. */
+  diff(name: string, options?: { readonly repair?: boolean }): Promise<Operation>;
   setPaused(name: string, paused: boolean): Promise<ProjectionView>;
   drop(name: string, version: number): Promise<ProjectionView>;
   /** Goes on with rebuilds whose process was lost, until the signal aborts. */
@@ -54,9 +56,11 @@ export function createProjectionControl(options: RebuildOptions): ProjectionCont
       );
     },
     rollback: (name) => startRollback(options, known(name)),
-    diff(name) {
+    diff(name, { repair = false } = {}) {
+      if (repair && known(name) !== embeddings)
+        throw new Refusal('invalid', `only ${embeddings.name} can be repaired: rebuild ${name} instead`);
       known(name);
-      const task = { kind: 'diff', name, fast: false, claim: null, thread: true } as const;
+      const task = { kind: 'diff', name, fast: false, repair, claim: null, thread: true } as const;
       return options.operations.start('projection-diff', (report, signal) => options.run(task, signal, told(report)));
     },
     async setPaused(name, paused) {

@@ -12,6 +12,8 @@ export interface ViewOptions {
   readonly lag: () => Promise<readonly Lag[]>;
   /** Whether positions of the log have no gaps. */
   readonly gapless: boolean;
+  /** Why the live version is not what the settings ask for; null when it is. */
+  readonly differs: (projection: Projection) => Promise<string | null>;
 }
 
 /** A read model as operators see it. */
@@ -56,13 +58,15 @@ export interface RebuildPlan {
 const EXPECTED_RATE = { fast: 40_000, gentle: 10_000 };
 
 /** All of them, whether they have a live version or not. */
-export async function viewsOf({ queries, store, projections, lag, gapless }: ViewOptions): Promise<ProjectionView[]> {
+export async function viewsOf(options: ViewOptions): Promise<ProjectionView[]> {
+  const { queries, store, projections, lag, gapless, differs } = options;
   const [states, head, lags] = [await queries.list(), await store.head(), await lag()];
   const behind = (position: string) => {
     if (!gapless) return null;
     return head > BigInt(position) ? Number(head - BigInt(position)) : 0;
   };
-  const views = projections.map(async ({ name, schemaVersion }): Promise<ProjectionView> => {
+  const views = projections.map(async (projection): Promise<ProjectionView> => {
+    const { name, schemaVersion } = projection;
     const own = states.filter((each) => each.name === name && each.schemaVersion === schemaVersion);
     const live = own.find(({ status }) => status === 'live');
     const building = own.find(({ status }) => status === 'building');
@@ -78,7 +82,7 @@ export async function viewsOf({ queries, store, projections, lag, gapless }: Vie
       behind: behind(live?.position ?? '0'),
       lagSeconds: lags.find((each) => each.name === name)?.seconds ?? 0,
       paused: live?.paused ?? false,
-      stale: await staleness(store, live, failed, head),
+      stale: (await staleness(store, live, failed, head)) ?? (live ? await differs(projection) : null),
       building: building
         ? {
             version: building.version,

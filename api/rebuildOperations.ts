@@ -9,7 +9,15 @@ import type { ViewOptions } from './projectionViews.ts';
 
 /** Carries one task out, in a thread where it is long. */
 export type RunTask = (
-  task: { kind: 'diff' | 'rebuild' | 'rollback'; name: string; fast: boolean; claim: Claim | null; thread: boolean },
+  task: {
+    kind: 'diff' | 'rebuild' | 'rollback';
+    name: string;
+    fast: boolean;
+    /** What a comparison finds is mended. */
+    repair?: boolean;
+    claim: Claim | null;
+    thread: boolean;
+  },
   signal: AbortSignal,
   report: (progress: { done: number; total: number; note: string }) => void,
 ) => Promise<unknown>;

@@ -9,6 +9,7 @@ import * as api from './migrations/005_api.ts';
 import * as rebuild from './migrations/006_rebuild.ts';
 import * as backup from './migrations/008_backup.ts';
 import * as deadLetters from './migrations/009_deadletters.ts';
+import * as vectors from './migrations/010_vectors.ts';
 
 interface Migration {
   readonly name: string;
@@ -16,7 +17,17 @@ interface Migration {
   readonly down: (knex: Knex) => Promise<void>;
 }
 
-const migrations: readonly Migration[] = [log, leasesSnapshots, projections, slots, api, rebuild, backup, deadLetters];
+const migrations: readonly Migration[] = [
+  log,
+  leasesSnapshots,
+  projections,
+  slots,
+  api,
+  rebuild,
+  backup,
+  deadLetters,
+  vectors,
+];
 
 const source: Knex.MigrationSource<Migration> = {
   getMigrations: async () => [...migrations],

@@ -41,7 +41,9 @@ export async function beginProjections(options: BeginOptions): Promise<Member[] 
  * For a process that only reads what others project: waits for their checkpoints.
  * @throws Refusal('internal') as `beginProjections`.
  */
-export async function watchProjections(options: BeginOptions): Promise<Pick<CheckpointWatch, 'waitFor'>> {
+export async function watchProjections(
+  options: BeginOptions & { readonly watched?: readonly Projection[] },
+): Promise<Pick<CheckpointWatch, 'waitFor'>> {
   await beginProjections(options);
-  return watchCheckpoints(options.knex, options.clock, options.projections);
+  return watchCheckpoints(options.knex, options.clock, [...options.projections, ...(options.watched ?? [])]);
 }

@@ -96,7 +96,7 @@ export async function loadMembers(knex: Knex, projections: readonly Projection[]
     .timeout(QUERY_MS);
   const letters = await knex
     .raw<{ rows: { projection: string; version: number; stream: string }[] }>(
-      'select projection, version, stream from dead_letters where projection = any(?::text[])',
+      'select projection, version, stream from dead_letters where parks and projection = any(?::text[])',
       [names],
     )
     .timeout(QUERY_MS);

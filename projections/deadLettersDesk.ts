@@ -1,6 +1,8 @@
 import type { RecordedEvent } from '../domain/envelope.ts';
 import { deadLetterQueries, type DeadLetter } from './deadLetters.ts';
+import { embeddings } from './embeddings.ts';
 import { letterEvent, settleLetter, type Decision, type Settled, type SettleOptions } from './deadLettersSettle.ts';
+import { embedBehind } from './vectorLetters.ts';
 
 /** Everything that can be done about dead letters. */
 export interface DeadLettersDesk extends ReturnType<typeof deadLetterQueries> {
@@ -15,6 +17,11 @@ export function deadLettersDesk(options: SettleOptions): DeadLettersDesk {
   return {
     ...deadLetterQueries(options.knex),
     event: (letter) => letterEvent(options.store, letter),
-    settle: (id, decision, signal) => settleLetter(options, id, decision, signal),
+    async settle(id, decision, signal) {
+      const letter = await deadLetterQueries(options.knex).one(id);
+      const settled = await settleLetter(options, id, decision, signal);
+      if (letter?.projection === embeddings.name) await embedBehind(options, letter, signal);
+      return settled;
+    },
   };
 }

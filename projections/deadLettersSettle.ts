@@ -10,6 +10,8 @@ import { foldBatch, type FoldedBatch, type FoldOptions } from './foldBatch.ts';
 import type { Projection } from './projection.ts';
 import { createRowCache } from './rowCache.ts';
 import { skippedOf } from './skippedEvents.ts';
+import { isUnplaced, settleUnplaced } from './vectorLetters.ts';
+import type { MeaningParts } from './vectorVersions.ts';
 import { causedByData, writeBatch } from './writeBatch.ts';
 
 /** Events applied in one transaction: the read model's runners wait for it. */
@@ -23,6 +25,8 @@ export interface SettleOptions {
   readonly knex: Knex;
   readonly store: EventStore;
   readonly projections: readonly Projection[];
+  /** For letters about texts that could not be embedded. */
+  readonly meaning?: MeaningParts;
 }
 
 /** What an operator decided, and who it was. */
@@ -51,6 +55,10 @@ export async function settleLetter(
 ): Promise<Settled> {
   const queries = deadLetterQueries(options.knex);
   let letter = await waitingLetter(queries, id);
+  if (await isUnplaced(options.knex, letter)) {
+    const settled = await settleUnplaced(options, letter, decision, signal);
+    return { applied: settled && decision.kind === 'retry' ? 1 : 0, letter: settled ? null : await queries.one(id) };
+  }
   let round: Round = { letter, decision, limit: ROUND_EVENTS };
   let applied = 0;
   for (let races = 0; races < MAX_RACES;) {
@@ -230,7 +238,7 @@ async function write(trx: Knex, batch: FoldedBatch, letter: DeadLetter): Promise
   const { projection, version, stream } = letter;
   await trx('projections').where({ name: projection, version }).increment('epoch', 1);
   const now = await trx.raw<{ rows: { id: string }[] }>(
-    'select id from dead_letters where projection = ? and version = ? and stream = ?',
+    'select id from dead_letters where parks and projection = ? and version = ? and stream = ?',
     [projection, version, stream],
   );
   return now.rows[0]?.id ?? null;

@@ -39,6 +39,8 @@ export interface Diff {
   /** False when more rows differ than were looked at: `differing` then counts only these. */
   readonly complete: boolean;
   readonly tables: readonly TableDiff[];
+  /** Of those that differ, how many are as they should be now; only where mending was asked for. */
+  readonly repaired?: number;
 }
 
 export interface DiffOptions extends Pick<FoldAllOptions, 'projection' | 'source' | 'onPage'> {
@@ -97,7 +99,7 @@ async function readLive(knex: Knex, { name, schemaVersion }: Projection, version
   const { rows } = await knex
     .raw<{ rows: { version: number; position: string; stream: string | null; event_id: string | null }[] }>(
       `select p.version, p.position::text as position, d.stream, d.event_id from projections p
-       left join dead_letters d on d.projection = p.name and d.version = p.version
+       left join dead_letters d on d.projection = p.name and d.version = p.version and d.parks
        where p.name = ? and p.schema_version = ? and p.status = 'live'`,
       [name, schemaVersion],
     )

@@ -13,6 +13,8 @@ const QUERY_MS = 20_000;
 export interface DeadLetter {
   readonly event: RecordedEvent;
   readonly error: string;
+  /** Its rows are written, only a store beside the tables cannot hold it: nothing waits behind it. */
+  readonly unplaced?: boolean;
 }
 
 /** What a batch of events makes of one read model, not written yet. */

@@ -20,6 +20,16 @@ export interface TrackOptions {
   readonly onFault: (error: unknown) => void;
   /** This member's checkpoint stands before events that were handed over already, or it is paused: it has left the track. */
   readonly onBehind: (member: Member) => void;
+  /** What is stored elsewhere before the rows are written; may come twice. Rejects to be tried again. */
+  readonly beside?: StoreBeside;
+}
+
+/** @returns the batches as they are to be written: with a dead letter for each event that cannot be stored. */
+export type StoreBeside = (batches: readonly FoldedBatch[]) => Promise<readonly FoldedBatch[]>;
+
+/** Stores what belongs elsewhere, then writes rows and checkpoints. @returns as `writeBatch`. */
+export async function write({ knex, beside }: TrackOptions, batches: readonly FoldedBatch[]): Promise<boolean> {
+  return writeBatch(knex, beside === undefined ? batches : await beside(batches));
 }
 
 /** What the functions that bring events into the tables work on. */
@@ -56,7 +66,7 @@ export async function persist(track: TrackState, work: Work): Promise<void> {
       const there = work.who.filter((member) => track.members.includes(member));
       const batches = await foldAll(track, { ...work, who: there });
       if (batches.length === 0) return;
-      if (await writeBatch(track.knex, batches)) {
+      if (await write(track, batches)) {
         track.racesLost = 0;
         foldedUpTo(batches);
         return committed(track, batches);

@@ -2,8 +2,9 @@ import { beginProjections, type BeginOptions } from './beginProjections.ts';
 import { catchUpAlone, replay, type CatchUpOptions } from './catchUp.ts';
 import type { Member } from './checkpoints.ts';
 import { watchCheckpoints, type CheckpointWatch } from './checkpointWatch.ts';
-import { createEventBuffer, type EventBuffer } from './eventBuffer.ts';
-import { backOffMs } from './persist.ts';
+import { createEventBuffer, type BufferLimits, type EventBuffer } from './eventBuffer.ts';
+import { backOffMs, type StoreBeside } from './persist.ts';
+import type { Projection } from './projection.ts';
 import { createTrack, type Track } from './track.ts';
 
 /** Bounds of one batch: beyond a few thousand events the statement gets no faster per event, only longer. */
@@ -15,6 +16,11 @@ const IDLE_CHECK_MS = 5_000;
 export interface RunOptions extends BeginOptions {
   /** Every read model has applied the log up to here (by this runner or another). */
   readonly onApplied?: (position: bigint) => void;
+  /** Events of one batch at most, and about how many characters. */
+  readonly batch?: BufferLimits;
+  readonly beside?: StoreBeside;
+  /** Read models that others keep up to date, and that are waited for, too. */
+  readonly watched?: readonly Projection[];
 }
 
 export interface ProjectionRunner {
@@ -30,7 +36,8 @@ export interface ProjectionRunner {
  * @throws Refusal('internal') when the log is not the one that the read models were built from.
  */
 export async function runProjections(options: RunOptions): Promise<ProjectionRunner> {
-  const watch = watchCheckpoints(options.knex, options.clock, options.projections);
+  const { knex, clock, projections, watched = [] } = options;
+  const watch = watchCheckpoints(knex, clock, [...projections, ...watched]);
   const waitFor = (...args: Parameters<CheckpointWatch['waitFor']>) => watch.waitFor(...args);
   const members = await beginProjections(options);
   if (members === null) return { waitFor, finished: Promise.resolve() };
@@ -52,7 +59,7 @@ interface Run {
 function createRun(given: RunOptions, members: readonly Member[], watch: CheckpointWatch): Run {
   const options = {
     ...given,
-    batch: BATCH,
+    batch: given.batch ?? BATCH,
     onApplied: announcer(members, watch, given.onApplied ?? (() => undefined)),
     onFault: given.onFault ?? (() => undefined),
   };
@@ -60,7 +67,7 @@ function createRun(given: RunOptions, members: readonly Member[], watch: Checkpo
   const place = going.reduce((max, each) => (each.folded > max ? each.folded : max), 0n);
   const foremost = going.filter((each) => each.folded === place);
   const live = createTrack({ ...options, onBehind: (member) => catchUp(run, member) }, foremost);
-  const buffer = createEventBuffer(BATCH);
+  const buffer = createEventBuffer(options.batch);
   const run: Run = { options, members, buffer, live, place, arrived: [], catchingUp: new Set() };
   return run;
 }

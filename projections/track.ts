@@ -8,11 +8,12 @@ import {
   foldedUpTo,
   giveWay,
   persist,
+  write,
   type TrackOptions,
   type TrackState,
 } from './persist.ts';
 import { createRowCache } from './rowCache.ts';
-import { causedByData, writeBatch } from './writeBatch.ts';
+import { causedByData } from './writeBatch.ts';
 
 /** Rows kept in memory per table. */
 const CACHED_ROWS = 4_096;
@@ -78,7 +79,7 @@ export function createTrack(options: TrackOptions, members: Member[]): Track {
     if (!(await settle()) || batches === null) return persist(track, work);
     if (batches.length === 0) return;
     foldedUpTo(batches);
-    const outcome = writeBatch(track.knex, batches).then(
+    const outcome = write(track, batches).then(
       (applied) => (applied ? ('applied' as const) : ('lost' as const)),
       (error: unknown) => ({ error }),
     );

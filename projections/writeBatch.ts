@@ -108,37 +108,52 @@ function sqlOf(table: Table): TableSql {
   return sql;
 }
 
-function addDeadLetters({ parts, bindings }: Statement, { member, deadLetters, waiting }: FoldedBatch): void {
+function addDeadLetters(statement: Statement, { member, deadLetters, waiting }: FoldedBatch): void {
   const { name } = member.projection;
   const { version } = member.checkpoint;
-  if (deadLetters.length > 0) {
-    const letters = deadLetters.map(({ event, error }) => ({
-      stream: event.stream,
-      position: event.position.toString(),
-      event_id: event.id,
-      type: event.type,
-      error: storable(error),
-      later_events: waiting.get(event.stream) ?? 0,
-    }));
-    parts.push(
-      `${name}_parked as (insert into dead_letters (projection, version, stream, position, event_id, type, error, later_events)
-       select ?, ?::int, x.* from json_to_recordset(?::json)
-         as x(stream text, position bigint, event_id uuid, type text, error text, later_events bigint) where ${ALLOWED}
-       on conflict (projection, version, stream) do update set position = excluded.position,
-         event_id = excluded.event_id, type = excluded.type, error = excluded.error,
-         attempts = dead_letters.attempts + 1, later_events = excluded.later_events, last_at = now())`,
-    );
-    bindings.push(name, version, JSON.stringify(letters));
-  }
-  const newly = new Set(deadLetters.map(({ event }) => event.stream));
+  const parking = deadLetters.filter(({ unplaced }) => unplaced !== true);
+  addLetters(statement, member, parking, waiting);
+  const unplaced = deadLetters.filter((each) => each.unplaced === true);
+  addLetters(statement, member, unplaced, null);
+  const newly = new Set(parking.map(({ event }) => event.stream));
   const later = [...waiting].filter(([stream]) => !newly.has(stream)).map(([stream, events]) => ({ stream, events }));
   if (later.length === 0) return;
-  parts.push(
+  statement.parts.push(
     `${name}_waiting as (update dead_letters d set later_events = d.later_events + x.events, last_at = now()
      from json_to_recordset(?::json) as x(stream text, events bigint)
-     where d.projection = ? and d.version = ?::int and d.stream = x.stream and ${ALLOWED})`,
+     where d.projection = ? and d.version = ?::int and d.stream = x.stream and d.parks and ${ALLOWED})`,
   );
-  bindings.push(JSON.stringify(later), name, version);
+  statement.bindings.push(JSON.stringify(later), name, version);
+}
+
+/** @param waiting events behind each by stream; null for letters behind which nothing waits. */
+function addLetters(
+  { parts, bindings }: Statement,
+  { projection: { name }, checkpoint: { version } }: FoldedBatch['member'],
+  given: FoldedBatch['deadLetters'],
+  waiting: ReadonlyMap<string, number> | null,
+): void {
+  if (given.length === 0) return;
+  const letters = given.map(({ event, error }) => ({
+    stream: event.stream,
+    position: event.position.toString(),
+    event_id: event.id,
+    type: event.type,
+    error: storable(error),
+    later_events: waiting?.get(event.stream) ?? 0,
+    parks: waiting !== null,
+  }));
+  const once = waiting === null ? '(projection, version, event_id)' : '(projection, version, stream) where parks';
+  parts.push(
+    `${name}_${waiting === null ? 'unplaced' : 'parked'} as (insert into dead_letters
+       (projection, version, stream, position, event_id, type, error, later_events, parks)
+     select ?, ?::int, x.* from json_to_recordset(?::json) as x(stream text, position bigint, event_id uuid, type text,
+       error text, later_events bigint, parks boolean) where ${ALLOWED}
+     on conflict ${once} do update set position = excluded.position,
+       event_id = excluded.event_id, type = excluded.type, error = excluded.error,
+       attempts = dead_letters.attempts + 1, later_events = excluded.later_events, last_at = now())`,
+  );
+  bindings.push(name, version, JSON.stringify(letters));
 }
 
 /** What PostgreSQL can keep as text: the error's message may quote the very character that made it fail. */

@@ -12,9 +12,12 @@ import { createPostgresSlots } from '../infra/postgresSlots.ts';
 import { createPostgresSnapshots } from '../infra/postgresSnapshots.ts';
 import type { Prometheus } from '../infra/prometheus.ts';
 import { systemClock, systemIds } from '../infra/system.ts';
+import { allProjections } from '../projections/allProjections.ts';
 import { watchProjections } from '../projections/beginProjections.ts';
 import { commandQueries } from '../projections/commands.ts';
 import { discussionQueries } from '../projections/discussions.ts';
+import { embeddings } from '../projections/embeddings.ts';
+import type { PassageSearch } from '../projections/passageSearch.ts';
 import { readModels } from '../projections/readModels.ts';
 import { runProjections, type ProjectionRunner } from '../projections/run.ts';
 import { turnQueries } from '../projections/turnQueries.ts';
@@ -22,6 +25,7 @@ import { startWorkers, type Workers } from '../workers/start.ts';
 import { defaultWorkerSettings, workerRoles, type WorkerRole, type WorkerSettings } from '../workers/worker.ts';
 import { openBus, type OpenBus } from './bus.ts';
 import { sampleDeadLetters, sampleLag, sampleOpenTurns, samplePool } from './measured.ts';
+import { embedHere, openMeaning, type Meaning } from './meaning.ts';
 import { openModels, type Models } from './models.ts';
 import type { Role } from './modes.ts';
 import { openReads, type ApiReads } from './reads.ts';
@@ -41,6 +45,7 @@ export interface RunningEngine {
   readonly models: Models;
   readonly workers: Workers;
   readonly reads: ApiReads;
+  readonly meaning: Meaning;
   /** Closes read models, bus and log; stop the workers before. */
   stop(): Promise<void>;
 }
@@ -55,7 +60,7 @@ export interface EngineOptions {
   readonly roles?: ReadonlySet<Role>;
 }
 
-const ALL_ROLES: ReadonlySet<Role> = new Set(['projector', 'relay', 'sweeper', 'turns']);
+const ALL_ROLES: ReadonlySet<Role> = new Set(['projector', 'relay', 'sweeper', 'turns', 'embedder']);
 
 /** Opens the storage and starts what the roles say. @throws Refusal when something cannot be used. */
 export async function startEngine(
@@ -80,16 +85,23 @@ export async function startEngine(
       following.signal,
     );
     sampleAll(prometheus, storage, settings);
-    opened = await openBus(settings, await storage.store.lineage(), log);
+    const lineage = await storage.store.lineage();
+    opened = await openBus(settings, lineage, log);
+    const meaning = openMeaning(settings, storage.database, lineage);
     const { bus, announcements, connected } = opened;
     const engine = await createEngine({ database: storage.database, store: observed.live, tracer: exported.tracer });
-    const { reads, close: closeReads } = openReads(settings, storage, projections.waitFor, { log, prometheus });
+    const { reads, close: closeReads } = openReads(settings, storage, projections.waitFor, {
+      log,
+      prometheus,
+      meaning,
+    });
     const hurry = new AbortController();
     const ctx = {
       engine,
       bus,
       models: models.providers,
       ...workerParts(settings, storage),
+      recall: (...asked: Parameters<PassageSearch['semantic']>) => reads.search.semantic(...asked),
       settings: workerSettings(settings, options.workers),
       stopping: hurry.signal,
       telemetry,
@@ -98,18 +110,20 @@ export async function startEngine(
     const started = { ctx, roles, knex: storage.database.knex };
     const workers = await startRoles({ ...started, waitFor: projections.waitFor, signal: following.signal });
     const announced = roles.has('relay') ? announce(storage.store, announcements, log, following.signal) : null;
+    const embedding = embedHere(meaning, storage, roles, { log, signal: following.signal });
     const upToDate = watchStart(storage.database.knex, reads.waitFor, await storage.store.head(), following.signal);
     const close = opened.close;
     const stop = async () => {
       hurry.abort();
       following.abort();
-      await Promise.allSettled([projections.finished, announced]);
+      await Promise.allSettled([projections.finished, announced, embedding]);
+      await meaning.close();
       models.close();
       await Promise.all([close(), closeReads()]);
       await storage.close();
       await exported.close();
     };
-    return { engine, bus, connected, upToDate, storage, models, workers, reads, stop };
+    return { engine, bus, connected, upToDate, storage, models, workers, reads, meaning, stop };
   } catch (error) {
     following.abort();
     await opened?.close();
@@ -130,6 +144,7 @@ async function openProjections(
     store,
     clock: systemClock,
     projections: readModels,
+    watched: [embeddings],
     signal,
     onApplied,
     onFault: (error: unknown) => log.warn({ err: error }, 'the read models had trouble: trying again'),
@@ -192,7 +207,7 @@ function sampleAll(prometheus: Prometheus, { database, store }: Storage, setting
   sampleOpenTurns(prometheus, database, systemClock);
   sampleDeadLetters(prometheus, database);
   const gapless = settings.EVENTSTORE_URL === undefined;
-  sampleLag(prometheus, { knex: database.knex, store, clock: systemClock, projections: readModels, gapless });
+  sampleLag(prometheus, { knex: database.knex, store, clock: systemClock, projections: allProjections, gapless });
 }
 
 /** What workers need of the database, and who they are. */

@@ -9,8 +9,9 @@ import { commandQueries } from '../projections/commands.ts';
 import { sampleLetters } from '../projections/deadLetters.ts';
 import { deadLettersDesk } from '../projections/deadLettersDesk.ts';
 import { projectionLag } from '../projections/lag.ts';
-import { readModels } from '../projections/readModels.ts';
+import { allProjections } from '../projections/allProjections.ts';
 import { stuckTurnQueries } from '../projections/stuckTurns.ts';
+import type { MeaningParts } from '../projections/vectorVersions.ts';
 import type { Storage } from './storage.ts';
 
 interface Outside {
@@ -18,16 +19,17 @@ interface Outside {
   readonly settings: Pick<Settings, 'EVENTSTORE_URL'>;
   readonly log: Log;
   readonly gauges: Pick<Prometheus, 'read'>;
+  readonly meaning: MeaningParts;
 }
 
 /** The part of the routes' context that they need. */
 export function operatorReads(
   outside: Outside,
 ): Pick<ApiContext, 'letters' | 'openTurns' | 'traces' | 'status' | 'log'> {
-  const { storage, settings, log } = outside;
+  const { storage, settings, log, meaning } = outside;
   const { knex, pool } = storage.database;
   return {
-    letters: deadLettersDesk({ knex, store: storage.store, projections: readModels }),
+    letters: deadLettersDesk({ knex, store: storage.store, projections: allProjections, meaning }),
     openTurns: stuckTurnQueries(knex),
     traces: {
       commands: commandQueries(knex),
@@ -50,7 +52,7 @@ async function statusOf({ storage, settings, gauges }: Outside): ReturnType<ApiC
   const [head, lineage, projections, turns, { letters: deadLetters }] = await Promise.all([
     store.head(),
     store.lineage(),
-    projectionLag({ knex, store, clock: systemClock, projections: readModels, gapless }),
+    projectionLag({ knex, store, clock: systemClock, projections: allProjections, gapless }),
     stuckTurnQueries(knex).count(STUCK_SECONDS),
     sampleLetters(knex),
   ]);

@@ -4,7 +4,7 @@ import type { ApiContext } from '../api/context.ts';
 import { openDatabase, type Database, type DatabaseOptions } from '../infra/database.ts';
 import { systemClock } from '../infra/system.ts';
 import { watchCheckpoints } from '../projections/checkpointWatch.ts';
-import { readModels } from '../projections/readModels.ts';
+import { allProjections } from '../projections/allProjections.ts';
 
 export interface ReadReplica {
   readonly knex: Knex;
@@ -18,7 +18,7 @@ export interface ReadReplica {
 export function openReadReplica(options: Omit<DatabaseOptions, 'embedded'>): ReadReplica {
   const database = openDatabase({ ...options, embedded: false });
   // Checkpoints are committed with their rows, so whoever sees one there sees the rows too.
-  const watch = watchCheckpoints(database.knex, systemClock, readModels);
+  const watch = watchCheckpoints(database.knex, systemClock, allProjections);
   return {
     knex: database.knex,
     database,

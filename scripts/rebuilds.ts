@@ -7,9 +7,13 @@ import type { Settings } from '../infra/config.ts';
 import { systemClock, systemIds } from '../infra/system.ts';
 import { projectionLag } from '../projections/lag.ts';
 import { projectionQueries } from '../projections/projectionQueries.ts';
-import { readModels } from '../projections/readModels.ts';
+import { allProjections } from '../projections/allProjections.ts';
+import { embeddings } from '../projections/embeddings.ts';
+import { liveIndex } from '../projections/vectorIndexes.ts';
+import { differsFrom } from '../projections/vectorVersions.ts';
 import { carryOutTask, type RebuildTask } from './rebuildTask.ts';
 import { runInThread } from './rebuildThread.ts';
+import type { Meaning } from './meaning.ts';
 import type { Storage } from './storage.ts';
 
 /** Goes on with rebuilds that lost their process, until `stop`. */
@@ -17,7 +21,7 @@ export function openRebuilds(
   settings: Settings,
   storage: Storage,
   operations: Operations,
-  log: Log,
+  { log, meaning }: { readonly log: Log; readonly meaning: Meaning },
 ): { readonly control: ProjectionControl; readonly stop: () => void } {
   const { database, store } = storage;
   const gapless = settings.EVENTSTORE_URL === undefined;
@@ -26,10 +30,14 @@ export function openRebuilds(
     store,
     clock: systemClock,
     ids: systemIds,
-    projections: readModels,
+    projections: allProjections,
     operations,
-    run: runner(settings, storage, gapless),
-    lag: () => projectionLag({ knex: database.knex, store, clock: systemClock, projections: readModels, gapless }),
+    run: runner(settings, storage, gapless, meaning),
+    lag: () => projectionLag({ knex: database.knex, store, clock: systemClock, projections: allProjections, gapless }),
+    async differs({ name }) {
+      const live = name === embeddings.name ? await liveIndex(database.knex) : null;
+      return live && differsFrom(live, meaning);
+    },
     gapless,
     onFault: (error) => log.warn({ err: error }, 'a rebuild had trouble'),
   });
@@ -38,13 +46,18 @@ export function openRebuilds(
   return { control, stop: () => stopping.abort() };
 }
 
-function runner(settings: Settings, { database, store, embedded }: Storage, ownLog: boolean): RunTask {
-  return async ({ kind, name, fast, claim, thread }, signal, report) => {
+function runner(
+  settings: Settings,
+  { database, store, embedded }: Storage,
+  ownLog: boolean,
+  meaning: Meaning,
+): RunTask {
+  return async ({ kind, name, fast, repair = false, claim, thread }, signal, report) => {
     const task: RebuildTask =
       kind === 'diff' || claim === null
-        ? { kind: 'diff', name, fast }
+        ? { kind: 'diff', name, fast, repair }
         : { kind, name, fast, version: claim.version, builder: claim.builder };
     if (thread) return runInThread({ settings, embedded: embedded?.connection ?? null, task }, signal, report);
-    return carryOutTask(task, { database, store, ownLog, signal, report });
+    return carryOutTask(task, { database, store, ownLog, meaning, signal, report });
   };
 }

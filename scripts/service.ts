@@ -155,9 +155,9 @@ async function openApi(
     telemetry,
     library: models.library,
     ...reads,
-    ...operatorReads({ storage: running.storage, settings, log: logger, gauges: prometheus }),
+    ...operatorReads({ storage: running.storage, settings, log: logger, gauges: prometheus, meaning: running.meaning }),
   };
-  const rebuilds = openRebuilds(settings, running.storage, operations, logger);
+  const rebuilds = openRebuilds(settings, running.storage, operations, { log: logger, meaning: running.meaning });
   return {
     routes: allRoutes(ctx, { streams, tickets, operations, audit, backups, projections: rebuilds.control }),
     endStreams: () => streams.end(),

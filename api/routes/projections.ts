@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import type { Operation } from '../../domain/operation.ts';
 import type { ProjectionControl } from '../projectionControl.ts';
 import type { RebuildRequest } from '../rebuildOperations.ts';
+import { queryBoolean } from '../queryValues.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { exampleOperation, operationSchema } from './operations.ts';
 
@@ -176,7 +178,12 @@ function rebuildRoutes(control: ProjectionControl): Route[] {
 }
 
 function operationRoutes(control: ProjectionControl): Route[] {
-  const route = (verb: 'rollback' | 'diff', summary: string): Route =>
+  const route = <Q extends z.ZodObject>(
+    verb: 'rollback' | 'diff',
+    summary: string,
+    query: Q,
+    start: (name: string, query: z.output<Q>) => Promise<Operation>,
+  ): Route =>
     defineRoute({
       ...administers,
       method: 'post',
@@ -184,17 +191,23 @@ function operationRoutes(control: ProjectionControl): Route[] {
       operationId: `${verb}Projection`,
       summary,
       params: one,
+      query,
       problems: ['not-found', 'conflict', 'rate-limited'],
       responses: { 202: accepted },
       async handler(request) {
         await request.authorize({ project: '*', kind: 'projection' });
-        const operation = await control[verb](request.params.name);
+        const operation = await start(request.params.name, request.query);
         return { status: 202, body: operation, headers: { Location: `/api/v1/operations/${operation.id}` } };
       },
     });
+  const repair = queryBoolean().default(false).describe('mend what differs; for `embeddings` only');
   return [
-    route('rollback', 'Make the previous version the live one again'),
-    route('diff', 'Compare the live tables with the log, row by row'),
+    route('rollback', 'Make the previous version the live one again', z.strictObject({}), (name) =>
+      control.rollback(name),
+    ),
+    route('diff', 'Compare the live tables with the log, row by row', z.strictObject({ repair }), (name, options) =>
+      control.diff(name, options),
+    ),
   ];
 }
 

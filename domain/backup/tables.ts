@@ -17,6 +17,7 @@ export const LEFT_OUT_TABLES: Readonly<Record<string, string>> = {
   log_restore: 'says that a restore is under way here',
   projections: 'checkpoints of read models, which are rebuilt',
   dead_letters: 'found again when the read models are rebuilt',
+  vector_indexes: 'what indexes of vectors were made with, which are rebuilt',
   leases: 'signs of life of running turns',
   snapshots: 'folded states that spare reading',
   slots: 'places held by running turns',

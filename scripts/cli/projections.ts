@@ -37,7 +37,9 @@ export function addProjections(program: Command): void {
     .option('--fast', 'as fast as it goes; otherwise three quarters of the time are left to the service')
     .option('--dry-run', 'only say what would be done')
     .action(rebuild);
-  add('diff <name>', 'compare the live tables with the log, row by row; exit code 8 when they differ').action(diff);
+  add('diff <name>', 'compare the live tables with the log, row by row; exit code 8 when they differ')
+    .option('--repair', 'embeddings only: what is missing or not found is embedded and stored again')
+    .action(diff);
   add('pause <name>', 'apply no more events to a read model; the others go on').action(pause('pause'));
   add('resume <name>', 'apply events to a read model again').action(pause('resume'));
   add('rollback <name>', 'make the previous version the live one again').action(rollback);
@@ -91,25 +93,40 @@ async function rebuild(names: readonly string[], options: RebuildOptions): Promi
       if (answer.plan.length === 0) console.error('nothing is stale');
       return printRows(answer.plan, ['name', 'events', 'estimatedSeconds', 'resumes', 'stale'], options);
     }
-    const result = await followOperation(remote, answer, { unit: 'events', running });
+    const result = await followOperation(remote, answer, { unit: unitOf(names), running });
     const { projections } = result as { projections: Record<string, object> };
     const rows = Object.entries(projections).map(([name, each]) => ({ name, ...each }));
     printRows(rows, ['name', 'version', 'previous', 'position', 'events'] as (keyof (typeof rows)[number])[], options);
   });
 }
 
-async function diff(name: string, options: Common): Promise<void> {
+async function diff(name: string, options: Common & { repair?: boolean }): Promise<void> {
   await withService(options, async ({ remote, running }) => {
-    const started = await remote.call<Operation>('POST', `/projections/${encodeURIComponent(name)}/diff`);
-    const found = (await followOperation(remote, started, { unit: 'events', running })) as Diff;
+    const started = await remote.call<Operation>(
+      'POST',
+      `/projections/${encodeURIComponent(name)}/diff${options.repair === true ? '?repair=true' : ''}`,
+    );
+    const unit = unitOf([name]);
+    const found = (await followOperation(remote, started, { unit, running })) as Diff;
     if (options.json === true) printValue(found, options);
     else printRows(found.tables, ['table', 'rows', 'differing'], options);
     if (found.equal) return;
     if (options.json !== true)
       for (const { table, samples } of found.tables)
         for (const { key, kind, columns } of samples) console.log(`${table} ${key}: ${[kind, ...columns].join(' ')}`);
+    if (found.repaired !== undefined && found.repaired === differing(found))
+      return console.error(`${found.repaired} of them are mended`);
     throw new CliExit(8, `${name} is not what the log says: rebuild it`);
   });
+}
+
+function differing({ tables }: Diff): number {
+  return tables.reduce((sum, each) => sum + each.differing, 0);
+}
+
+/** Vectors are counted in what is embedded. */
+function unitOf(names: readonly string[]): string {
+  return names.length === 1 && names[0] === 'embeddings' ? 'chunks' : 'events';
 }
 
 function pause(verb: 'pause' | 'resume') {
@@ -126,7 +143,7 @@ function pause(verb: 'pause' | 'resume') {
 async function rollback(name: string, options: Common): Promise<void> {
   await withService(options, async ({ remote, running }) => {
     const started = await remote.call<Operation>('POST', `/projections/${encodeURIComponent(name)}/rollback`);
-    printValue(await followOperation(remote, started, { unit: 'events', running }), options);
+    printValue(await followOperation(remote, started, { unit: unitOf([name]), running }), options);
   });
 }
 

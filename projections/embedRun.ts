@@ -1,0 +1,142 @@
+/** Keeps the live version of the vectors up to date. */
+import type { Passage, VectorIndex } from '../domain/meaning/vectorIndex.ts';
+import type { Clock, EventStore } from '../domain/ports.ts';
+import { Refusal } from '../domain/refusal.ts';
+import type { Knex } from 'knex';
+import { loadMembers } from './checkpoints.ts';
+import { embeddings, ledger, passagesAmong } from './embeddings.ts';
+import type { DeadLetter, FoldedBatch } from './foldBatch.ts';
+import type { StoreBeside } from './persist.ts';
+import { runProjections, type ProjectionRunner } from './run.ts';
+import { beginAnew, dropLeftOver, openVersion, type MeaningParts } from './vectorVersions.ts';
+import { liveIndex, placeOf } from './vectorIndexes.ts';
+import { createVectorWriter, type VectorWriter, type WriterOptions } from './vectorWriter.ts';
+
+/** Few: each is embedded, and what is under way is done again after a failure. */
+const BATCH = { maxEvents: 200, maxChars: 400_000 };
+/** How often an idle runner looks whether its collection is there and the store was not started again. */
+const LOOK_MS = 30_000;
+
+export interface EmbedRunOptions extends MeaningParts {
+  readonly knex: Knex;
+  readonly store: EventStore;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onFault: (error: unknown) => void;
+  readonly onAudited: WriterOptions['onAudited'];
+}
+
+/** Where batches' vectors go, and who looks after them. */
+export interface EmbedBeside {
+  readonly beside: StoreBeside;
+  /** The store may have lost something. */
+  doubt(): Promise<void>;
+}
+
+/**
+ * Runs until the signal aborts. Resolves once the index is there.
+ * @throws Refusal when model or store cannot be had: nothing was begun then.
+ */
+export async function runEmbeddings(options: EmbedRunOptions): Promise<ProjectionRunner> {
+  const { knex, store, clock, signal, onFault } = options;
+  const { embedder, index, wanted } = options;
+  const live = await liveIndex(knex);
+  // Whether they can be had is asked before anything is begun.
+  await embedder(live?.model ?? wanted.model).describe({ signal });
+  const used = index(live?.store ?? wanted.store);
+  await used.versions();
+  const writing = createEmbedBeside(options);
+  const runner = await runProjections({
+    ...{ knex, store, clock, signal, onFault, batch: BATCH, projections: [embeddings] },
+    beside: writing.beside,
+  });
+  const doubt = () => void writing.doubt().catch(onFault);
+  used.watch(doubt, signal);
+  return { ...runner, finished: Promise.all([runner.finished, look(options, used, doubt)]).then(() => undefined) };
+}
+
+async function look(
+  { knex, clock, signal, onFault }: EmbedRunOptions,
+  index: VectorIndex,
+  doubt: () => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(LOOK_MS, signal);
+    if (signal.aborted) return;
+    doubt();
+    await dropLeftOver(knex, index).catch(onFault);
+  }
+}
+
+/** Embeds what batches add, with what the batch's version was made with. */
+export function createEmbedBeside(options: EmbedRunOptions): EmbedBeside {
+  let writer: VectorWriter | null = null;
+  const writerOf = async (version: number): Promise<VectorWriter> => {
+    if (writer?.version === version) return writer;
+    writer = await openWriter(options, version);
+    return writer;
+  };
+  const started = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      // Its collection is gone, or somebody works on it: opened anew, it is made anew.
+      if (error instanceof Refusal && error.code === 'conflict') writer = null;
+      throw error;
+    }
+  };
+  return {
+    beside: (batches) =>
+      started(() =>
+        Promise.all(
+          batches.map(async (batch) => {
+            const passages = passagesAmong(batch.changes.find(({ table }) => table === ledger)?.upserts ?? []);
+            if (passages.length === 0) return batch;
+            const failed = await (await writerOf(batch.member.checkpoint.version)).add(passages);
+            return failed.length === 0 ? batch : withLetters(batch, await lettersOf(options.store, failed));
+          }),
+        ),
+      ),
+    doubt: () =>
+      started(async () => {
+        const [member] = await loadMembers(options.knex, [embeddings]);
+        if (member === undefined || member.checkpoint.position === 0n) return;
+        const { version } = member.checkpoint;
+        const open = await writerOf(version);
+        if ((await options.index(open.store).describe(version)) !== null) return open.doubt();
+        writer = await openWriter(options, version);
+      }),
+  };
+}
+
+async function openWriter(options: EmbedRunOptions, version: number): Promise<VectorWriter> {
+  const { knex, signal, onAudited } = options;
+  const place = await placeOf(knex, version);
+  const open = await openVersion(options, version, { place, signal });
+  if (open.made) await open.index.complete(version);
+  if (open.gone) {
+    await beginAnew(knex, version);
+    throw new Refusal('conflict', 'the vectors were gone from their store: all passages are embedded again', {
+      retryable: true,
+    });
+  }
+  return createVectorWriter({ ...open, signal, onAudited });
+}
+
+/** Letters about events whose passages cannot be embedded. */
+export async function lettersOf(
+  store: EventStore,
+  failed: readonly { readonly passage: Passage; readonly error: string }[],
+): Promise<DeadLetter[]> {
+  const letters = new Map<string, DeadLetter>();
+  for (const { passage, error } of failed) {
+    if (letters.has(passage.eventId)) continue;
+    for await (const event of store.read(passage.stream, { from: passage.revision, limit: 1 }))
+      letters.set(event.id, { event, error, unplaced: true });
+  }
+  return [...letters.values()];
+}
+
+function withLetters(batch: FoldedBatch, letters: readonly DeadLetter[]): FoldedBatch {
+  return { ...batch, deadLetters: [...batch.deadLetters, ...letters] };
+}

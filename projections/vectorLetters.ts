@@ -1,0 +1,96 @@
+/** Letters about events whose texts could not be embedded: nothing waits behind them, so each is settled alone. */
+import type { Knex } from 'knex';
+import type { EventStore } from '../domain/ports.ts';
+import { Refusal } from '../domain/refusal.ts';
+import type { DeadLetter } from './deadLetters.ts';
+import type { Decision } from './deadLettersSettle.ts';
+import { embeddings, ledger, type LedgerRow } from './embeddings.ts';
+import { embedPassages } from './embedPassages.ts';
+import { passagesFromLog } from './ledger.ts';
+import { decodeRow, selectList, tableName } from './tables.ts';
+import { auditIndex, putUntilFound } from './vectorAudit.ts';
+import { placeOf } from './vectorIndexes.ts';
+import { openVersion, type MeaningParts } from './vectorVersions.ts';
+
+export interface UnplacedOptions {
+  readonly knex: Knex;
+  readonly store: EventStore;
+  readonly meaning?: MeaningParts | undefined;
+}
+
+const QUERY_MS = 20_000;
+
+/** Whether nothing waits behind the letter. */
+export async function isUnplaced(knex: Knex, { id }: Pick<DeadLetter, 'id'>): Promise<boolean> {
+  return (await knex('dead_letters').where({ id, parks: false }).first('id').timeout(QUERY_MS)) !== undefined;
+}
+
+/** Embeds the event's texts again, or passes over them for good. @returns whether the letter is gone. @throws Refusal `unavailable`. */
+export async function settleUnplaced(
+  options: UnplacedOptions,
+  letter: DeadLetter,
+  decision: Decision,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { knex } = options;
+  const error = decision.kind === 'retry' ? await placeAgain(options, letter, signal) : null;
+  if (error !== null) {
+    await knex('dead_letters')
+      .where({ id: letter.id })
+      .update({ error, attempts: knex.raw('attempts + 1'), last_at: knex.raw('now()') });
+    return false;
+  }
+  await knex.transaction(async (trx) => {
+    const { projection: name, version, eventId } = letter;
+    await trx.raw('select from projections where name = ? and version = ? for update', [name, version]);
+    if (decision.kind === 'skip') {
+      await trx.raw(
+        `insert into skipped_events (id, projection, event_id, version, stream, position, type, error, attempts, first_at,
+           reason, skipped_by)
+         select id, projection, event_id, version, stream, position, type, error, attempts, first_at, ?, ?
+         from dead_letters where id = ? on conflict (projection, event_id) do nothing`,
+        [decision.reason, decision.by, letter.id],
+      );
+      await trx.raw(`delete from ${tableName(ledger, version)} where event_id = ?`, [eventId]);
+    } else await trx('solved_letters').insert({ id: letter.id, solved_by: decision.by }).onConflict('id').ignore();
+    await trx('dead_letters').where({ id: letter.id }).delete();
+    // Runners load anew which events they pass over.
+    await trx('projections').where({ name, version }).increment('epoch', 1);
+  });
+  return true;
+}
+
+/** @returns why it cannot be embedded; null when it is stored. */
+async function placeAgain(
+  { knex, store, meaning }: UnplacedOptions,
+  { version, eventId, projection }: DeadLetter,
+  signal: AbortSignal,
+): Promise<string | null> {
+  if (meaning === undefined || projection !== embeddings.name)
+    throw new Refusal('unavailable', 'nothing here embeds texts: retry it on the service', { retryable: false });
+  const { rows } = await knex
+    .raw<{ rows: Record<string, unknown>[] }>(
+      `select ${selectList(ledger)} from ${tableName(ledger, version)} where event_id = ?`,
+      [eventId],
+    )
+    .timeout(QUERY_MS);
+  const wanted = rows.map((raw): LedgerRow => decodeRow(ledger, raw));
+  const place = await placeOf(knex, version);
+  const opened = await openVersion({ ...meaning, knex, store }, version, { place, signal });
+  const { objects, failed } = await embedPassages(opened.embedder, await passagesFromLog(opened, wanted), signal);
+  if (failed[0] !== undefined) return failed[0].error;
+  await putUntilFound(opened, objects, signal);
+  return null;
+}
+
+/** Embeds what a parked stream had waiting, once its events were applied: the ledger says what the index lacks. */
+export async function embedBehind(
+  { knex, store, meaning }: UnplacedOptions,
+  { version, position }: Pick<DeadLetter, 'version' | 'position'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (meaning === undefined) return;
+  const to = await placeOf(knex, version);
+  const opened = await openVersion({ ...meaning, knex, store }, version, { place: to, signal });
+  await auditIndex(opened, { version, after: BigInt(position) - 1n, to, repair: true, signal });
+}

@@ -1,0 +1,61 @@
+/** The target of rebuilds whose rows are in tables and whose vectors are in an index. */
+import { Refusal } from '../domain/refusal.ts';
+import { ledger, passagesAmong } from './embeddings.ts';
+import { lettersOf } from './embedRun.ts';
+import { Poison, type Changes } from './rebuildRows.ts';
+import { tablesTarget, type TablesOptions } from './rebuildTables.ts';
+import type { BuildTarget } from './rebuildTarget.ts';
+import { startAnew } from './rebuildVersion.ts';
+import { openVersion, type MeaningParts, type OpenVersion } from './vectorVersions.ts';
+import { placeOf } from './vectorIndexes.ts';
+import { verifyIndex } from './vectorVerify.ts';
+import { createVectorWriter, type VectorWriter } from './vectorWriter.ts';
+
+export interface VectorsOptions extends TablesOptions, MeaningParts {
+  readonly signal: AbortSignal;
+  /** Told how many passages were embedded, each time. */
+  readonly onEmbedded: (passages: number) => void;
+}
+
+/** Tables and collection of the claimed version. */
+export function vectorsTarget(options: VectorsOptions): BuildTarget {
+  const { knex, claim, signal } = options;
+  let opened: { version: OpenVersion; writer: VectorWriter } | null = null;
+  const use = () => {
+    if (opened === null) throw new Error('a target is opened before it is written to');
+    return opened;
+  };
+  const beside = async (changes: Changes): Promise<Changes> => {
+    const made = changes.tables.find(({ table }) => table === ledger);
+    const passages = passagesAmong([...(made?.inserts ?? []), ...(made?.updates ?? [])]);
+    if (passages.length === 0) return changes;
+    const failed = await use().writer.add(passages);
+    options.onEmbedded(passages.length);
+    const letters = await lettersOf(options.store, failed);
+    return { ...changes, unplaced: letters.map(({ event, error }) => new Poison(event, error)) };
+  };
+  const tables = tablesTarget({ ...options, beside });
+  return {
+    ...tables,
+    async open() {
+      const place = await tables.open();
+      const version = await openVersion(options, claim.version, { place: place.position, signal });
+      if (version.gone && claim.kind === 'rollback')
+        throw new Refusal('conflict', 'the vectors of the previous version are gone from their store: rebuild instead');
+      opened = { version, writer: createVectorWriter({ ...version, signal, onAudited: () => undefined }) };
+      if (!version.gone) return place;
+      await knex.transaction((trx) => startAnew(trx, claim.projection, claim.version));
+      return tables.open();
+    },
+    async complete() {
+      await tables.complete();
+      await use().version.index.complete(claim.version);
+    },
+    async verify(onPage, events) {
+      const verified = await tables.verify(onPage, events);
+      await use().writer.doubt();
+      const to = await placeOf(knex, claim.version);
+      return [...verified, await verifyIndex(use().version, { to, signal, onPage: () => onPage(0) })];
+    },
+  };
+}
