@@ -26,11 +26,18 @@ function telling(): typeof Knex.Client {
   const Telling = class extends Plain {
     override async _query(connection: unknown, query: unknown): Promise<unknown> {
       return super._query(connection, query).catch((error: unknown) => {
-        throw inOurWords(error);
+        const told = inOurWords(error);
+        throw told instanceof Refusal ? asItIs(told) : told;
       });
     }
   };
   return Object.assign(Telling, knexModule.Client);
+}
+
+/** knex puts the statement before the message of whatever it is thrown: clients would read it. */
+function asItIs(refusal: Refusal): Refusal {
+  const { message } = refusal;
+  return Object.defineProperty(refusal, 'message', { get: () => message, set: () => undefined });
 }
 
 function inOurWords(error: unknown): unknown {
