@@ -9,31 +9,43 @@ import { chatRequest, checkForOpenAi } from './openaiRequest.ts';
 /** Beyond any deadline of ours, and as long as a timer can be. */
 const NEVER_MS = 2_147_483_647;
 
-/** @throws Refusal `invalid` for a base URL or key that cannot be used. */
-export function createOpenAiModel(options: HttpModelOptions): HttpModel {
+export type OpenAiServer = ReturnType<typeof openAiServer>;
+
+/** The server as all calls reach it. @throws Refusal `invalid` for a base URL or key that cannot be used. */
+export function openAiServer(options: Pick<HttpModelOptions, 'baseUrl' | 'apiKey'>) {
   const baseUrl = checkedBaseUrl('OPENAI_BASE_URL', options.baseUrl);
   const official = isOpenAi(baseUrl);
-  const label = official ? 'OpenAI' : 'the server at OPENAI_BASE_URL';
   const key = options.apiKey === undefined ? null : checkedKey('OPENAI_API_KEY', options.apiKey);
-  // What the SDK would take from the environment is given, so that only the settings decide; it never sees the key.
-  const clientFor = (sdk: typeof openaiSdk, fetch: typeof globalThis.fetch) =>
-    new sdk.OpenAI({
-      apiKey: 'sent by the transport',
-      adminAPIKey: null,
-      organization: null,
-      project: null,
-      webhookSecret: null,
-      baseURL: baseUrl,
-      maxRetries: 0,
-      timeout: NEVER_MS,
-      logLevel: 'off',
-      fetch,
-    });
+  const headers: Readonly<Record<string, string>> = key === null ? {} : { authorization: `Bearer ${key}` };
+  return {
+    official,
+    label: official ? 'OpenAI' : 'the server at OPENAI_BASE_URL',
+    headers,
+    // What the SDK would take from the environment is given, so that only the settings decide; it never sees the key.
+    clientFor: (sdk: typeof openaiSdk, fetch: typeof globalThis.fetch) =>
+      new sdk.OpenAI({
+        apiKey: 'sent by the transport',
+        adminAPIKey: null,
+        organization: null,
+        project: null,
+        webhookSecret: null,
+        baseURL: baseUrl,
+        maxRetries: 0,
+        timeout: NEVER_MS,
+        logLevel: 'off',
+        fetch,
+      }),
+  };
+}
+
+/** @throws Refusal `invalid` for a base URL or key that cannot be used. */
+export function createOpenAiModel(options: HttpModelOptions): HttpModel {
+  const { official, label, headers, clientFor } = openAiServer(options);
   return createModelOverHttp<typeof openaiSdk>(
     {
       provider: 'openai',
       label,
-      headers: key === null ? {} : { authorization: `Bearer ${key}` },
+      headers,
       load: () => import('openai'),
       check: (request) => checkForOpenAi(request, official),
       async *answer(sdk, request, call) {

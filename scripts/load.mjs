@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const FOLDERS = ['api', 'commands', 'domain', 'infra', 'projections', 'scripts', 'workers'];
 /** Entries of worker threads, by folder. */
-const WORKERS = { embeddedPostgresWorker: 'infra', rebuildWorker: 'scripts' };
+const WORKERS = { embeddedPostgresWorker: 'infra', rebuildWorker: 'scripts', builtinWorker: 'infra' };
 
 /** @returns {Promise<object>} the exports of `scripts/cli.ts`. */
 export async function loadCli() {
