@@ -14,6 +14,7 @@ import type { commandQueries } from '../projections/commands.ts';
 import type { DeadLettersDesk } from '../projections/deadLettersDesk.ts';
 import type { discussionQueries } from '../projections/discussions.ts';
 import type { messageQueries } from '../projections/messages.ts';
+import type { ShownSearch } from '../projections/passageSearch.ts';
 import type { stuckTurnQueries } from '../projections/stuckTurns.ts';
 import type { turnQueries } from '../projections/turnQueries.ts';
 import type { usageQueries } from '../projections/usage.ts';
@@ -30,6 +31,7 @@ export interface ApiContext {
   readonly messages: ReturnType<typeof messageQueries>;
   readonly turns: ReturnType<typeof turnQueries>;
   readonly usage: ReturnType<typeof usageQueries>;
+  readonly search: ShownSearch;
   /** Name, version, position and status of each read model. */
   projections(): Promise<readonly { name: string; version: number; position: string; status: string }[]>;
   /** Waits until the named read models have applied a position; false when they have not in time. */

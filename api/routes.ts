@@ -21,6 +21,7 @@ import { participantRoutes } from './routes/participants.ts';
 import { projectionRoutes } from './routes/projections.ts';
 import { promptRoutes } from './routes/prompts.ts';
 import { replayRoutes } from './routes/replays.ts';
+import { searchRoutes } from './routes/search.ts';
 import { statusRoutes } from './routes/status.ts';
 import { streamRoutes } from './routes/streams.ts';
 import { streamTicketRoutes } from './routes/streamTickets.ts';
@@ -50,6 +51,7 @@ export function allRoutes(
     ...turnRoutes(ctx),
     ...promptRoutes(ctx),
     ...usageRoutes(ctx),
+    ...searchRoutes(ctx),
     ...eventRoutes(ctx),
     ...streamRoutes(ctx, more.streams),
     ...replayRoutes(ctx, more.streams),

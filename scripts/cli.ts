@@ -13,6 +13,7 @@ import { addForks } from './cli/forks.ts';
 import { addProjections } from './cli/projections.ts';
 import { addProjectionsReset } from './cli/projectionsReset.ts';
 import { addOperations } from './cli/operations.ts';
+import { addSearch } from './cli/search.ts';
 import { addStatus } from './cli/status.ts';
 import { addTrace } from './cli/trace.ts';
 import { addTurns } from './cli/turns.ts';
@@ -35,6 +36,7 @@ export function createProgram(): Command {
   addDiscussionExport(addForks(addDiscussions(program)));
   addEvents(program);
   addImport(program);
+  addSearch(program);
   program
     .command('demo')
     .description('hold a discussion on this terminal')

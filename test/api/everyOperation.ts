@@ -102,6 +102,7 @@ export const everyOperation: Readonly<Record<string, Sample>> = {
   ),
   retryTurn: of(retryTurn, 401, 403, 404, 201),
   getUsage: of(onDiscussion('GET', '/usage'), 401, 200, 404, 200),
+  search: of(() => to('POST', '/search', { query: 'tea', mode: 'keyword' }), 401, 200, 200, 200),
   listDiscussionEvents: of(onDiscussion('GET', '/events'), 401, 200, 404, 200),
   listEvents: of(() => to('GET', '/events'), 401, 404, 404, 200),
   streamDiscussion: of(
