@@ -10,10 +10,9 @@ import type { StoreBeside } from './persist.ts';
 import { runProjections, type ProjectionRunner } from './run.ts';
 import { beginAnew, dropLeftOver, openVersion, type MeaningParts } from './vectorVersions.ts';
 import { liveIndex, placeOf } from './vectorIndexes.ts';
-import { createVectorWriter, type VectorWriter, type WriterOptions } from './vectorWriter.ts';
+import { createVectorWriter, VECTOR_BATCH, type VectorWriter, type WriterOptions } from './vectorWriter.ts';
 
-/** Few: each is embedded, and what is under way is done again after a failure. */
-const BATCH = { maxEvents: 200, maxChars: 400_000 };
+const BATCH = { maxEvents: VECTOR_BATCH.events, maxChars: VECTOR_BATCH.chars };
 /** How often an idle runner looks whether its collection is there and the store was not started again. */
 const LOOK_MS = 30_000;
 
@@ -35,15 +34,12 @@ export interface EmbedBeside {
 
 /**
  * Runs until the signal aborts. Resolves once the index is there.
- * @throws Refusal when model or store cannot be had: nothing was begun then.
+ * @throws Refusal when the store cannot be had: nothing was begun then.
  */
 export async function runEmbeddings(options: EmbedRunOptions): Promise<ProjectionRunner> {
   const { knex, store, clock, signal, onFault } = options;
-  const { embedder, index, wanted } = options;
-  const live = await liveIndex(knex);
-  // Whether they can be had is asked before anything is begun.
-  await embedder(live?.model ?? wanted.model).describe({ signal });
-  const used = index(live?.store ?? wanted.store);
+  const used = options.index((await liveIndex(knex))?.store ?? options.wanted.store);
+  // Whether it can be had is asked before anything is begun. The model is loaded for the first passage.
   await used.versions();
   const writing = createEmbedBeside(options);
   const runner = await runProjections({
@@ -70,18 +66,22 @@ async function look(
 
 /** Embeds what batches add, with what the batch's version was made with. */
 export function createEmbedBeside(options: EmbedRunOptions): EmbedBeside {
-  let writer: VectorWriter | null = null;
-  const writerOf = async (version: number): Promise<VectorWriter> => {
-    if (writer?.version === version) return writer;
-    writer = await openWriter(options, version);
-    return writer;
+  // One for a version: two would not wait for each other.
+  let current: { version: number; writer: Promise<VectorWriter> } | null = null;
+  const writerOf = (version: number): Promise<VectorWriter> => {
+    if (current?.version === version) return current.writer;
+    const opened = { version, writer: openWriter(options, version) };
+    current = opened;
+    // Without a model or a store there is none.
+    opened.writer.catch(() => void (current = current === opened ? null : current));
+    return opened.writer;
   };
   const started = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
     } catch (error) {
-      // Its collection is gone, or somebody works on it: opened anew, it is made anew.
-      if (error instanceof Refusal && error.code === 'conflict') writer = null;
+      // Its collection is gone: opened anew, it is made anew.
+      if (error instanceof Refusal && error.code === 'conflict') current = null;
       throw error;
     }
   };
@@ -102,9 +102,10 @@ export function createEmbedBeside(options: EmbedRunOptions): EmbedBeside {
         const [member] = await loadMembers(options.knex, [embeddings]);
         if (member === undefined || member.checkpoint.position === 0n) return;
         const { version } = member.checkpoint;
-        const open = await writerOf(version);
-        if ((await options.index(open.store).describe(version)) !== null) return open.doubt();
-        writer = await openWriter(options, version);
+        const writer = await writerOf(version);
+        if ((await options.index(writer.store).describe(version)) !== null) return writer.doubt();
+        current = null;
+        await writerOf(version);
       }),
   };
 }
@@ -113,13 +114,13 @@ async function openWriter(options: EmbedRunOptions, version: number): Promise<Ve
   const { knex, signal, onAudited } = options;
   const place = await placeOf(knex, version);
   const open = await openVersion(options, version, { place, signal });
-  if (open.made) await open.index.complete(version);
   if (open.gone) {
     await beginAnew(knex, version);
     throw new Refusal('conflict', 'the vectors were gone from their store: all passages are embedded again', {
       retryable: true,
     });
   }
+  await open.index.complete(version);
   return createVectorWriter({ ...open, signal, onAudited });
 }
 

@@ -2,12 +2,11 @@
 import type { Knex } from 'knex';
 import type { Clock, EventStore } from '../domain/ports.ts';
 import type { Table } from './projection.ts';
-import { createSums, rowPages, type Sums } from './rebuildChecksum.ts';
-import { foldAll } from './rebuildFold.ts';
-import { createRebuildRows, type Exceptions, type RebuildRows } from './rebuildRows.ts';
+import { createRebuildRows, type Changes, type Exceptions, type RebuildRows } from './rebuildRows.ts';
 import type { EventSource, Page } from './rebuildSource.ts';
 import { swapVersions } from './rebuildSwap.ts';
-import type { BuildTarget, Place, Verified } from './rebuildTarget.ts';
+import type { BuildTarget, Place } from './rebuildTarget.ts';
+import { verifyTables, type FoldAhead } from './rebuildVerify.ts';
 import { lostClaim, ofClaim, startAnew, type Claim } from './rebuildVersion.ts';
 import { loadRows, moveCheckpoint, writeFolded, type CopyRows } from './rebuildWrite.ts';
 import { skippedOf } from './skippedEvents.ts';
@@ -23,6 +22,10 @@ export interface TablesOptions {
   readonly claim: Claim;
   /** Null on the embedded database. */
   readonly copy: CopyRows | null;
+  /** For the verification, where it is made elsewhere. */
+  readonly ahead?: FoldAhead | undefined;
+  /** What is stored elsewhere before the rows are written; may come twice. @returns the changes with what could not be stored. */
+  readonly beside?: (changes: Changes) => Promise<Changes>;
 }
 
 /** Tables of the claimed version. */
@@ -49,16 +52,17 @@ export function tablesTarget(options: TablesOptions): BuildTarget {
     if (rows === null) throw new Error('a target is opened before it is written to');
     const changes = await rows.fold(page.events);
     await underWay;
-    const { copy } = options;
+    const { copy, beside } = options;
     const after = at;
     at = page.through;
-    underWay = knex.transaction(async (trx) => {
-      await trx.raw('set local synchronous_commit = off');
-      await moveCheckpoint(trx, claim, after, page);
-      await writeFolded(trx, claim, changes, { copy, careful });
-    });
+    const write = (stored: Changes) =>
+      knex.transaction(async (trx) => {
+        await trx.raw('set local synchronous_commit = off');
+        await moveCheckpoint(trx, claim, after, page);
+        await writeFolded(trx, claim, stored, { copy, careful });
+      });
     // Told to whoever waits for it next.
-    underWay = underWay.then(() => rows?.written());
+    underWay = (beside === undefined ? write(changes) : beside(changes).then(write)).then(() => rows?.written());
     underWay.catch(() => undefined);
   };
 
@@ -67,14 +71,8 @@ export function tablesTarget(options: TablesOptions): BuildTarget {
     open,
     apply,
     flush: () => underWay,
-    async complete() {
-      await knex.transaction(async (trx) => {
-        await trx.raw('set local statement_timeout = 0');
-        await createIndexes(trx, projection, version);
-      });
-      for (const table of projection.tables) await knex.raw(`analyze ${tableName(table, version)}`);
-    },
-    verify: (onPage, events) => verify(options, at, events, onPage),
+    complete: () => complete(knex, claim),
+    verify: (onPage, events) => verifyTables({ ...options, onPage }, at, events),
     swap: () => swapVersions(options),
     refuse: (eventId, error) => void exceptions?.refused.set(eventId, error),
     async mayFail(event) {
@@ -85,6 +83,14 @@ export function tablesTarget(options: TablesOptions): BuildTarget {
       return true;
     },
   };
+}
+
+async function complete(knex: Knex, { projection, version }: Claim): Promise<void> {
+  await knex.transaction(async (trx) => {
+    await trx.raw('set local statement_timeout = 0');
+    await createIndexes(trx, projection, version);
+  });
+  for (const table of projection.tables) await knex.raw(`analyze ${tableName(table, version)}`);
 }
 
 /** Where the version stands; begun anew when the log does not hold what it was built from. */
@@ -121,7 +127,7 @@ async function holds(
 async function exceptionsOf(knex: Knex, claim: Claim, before: Exceptions | null): Promise<Exceptions> {
   const { projection, version } = claim;
   const own = await knex('dead_letters')
-    .where({ projection: projection.name, version })
+    .where({ projection: projection.name, version, parks: true })
     .select<{ stream: string }[]>('stream')
     .timeout(QUERY_MS);
   return {
@@ -145,41 +151,4 @@ async function liveLetters(knex: Knex, { projection }: Claim): Promise<{ positio
     .timeout(QUERY_MS);
   const events = rows.map(({ event_id: id }) => id).filter((id) => id !== null);
   return { position: BigInt(rows[0]?.position ?? 0), events: new Set(events) };
-}
-
-/** Compares what the tables hold, read again, with a fold of the log that knows nothing of them. */
-async function verify(
-  { knex, source, claim }: TablesOptions,
-  to: bigint,
-  events: number,
-  onPage: (events: number) => Promise<void>,
-): Promise<Verified[]> {
-  const { projection, version } = claim;
-  const letters = await knex('dead_letters')
-    .where({ projection: projection.name, version })
-    .select<{ stream: string; event_id: string }[]>('stream', 'event_id');
-  const expected = new Map<Table, Sums>(projection.tables.map((table) => [table, createSums(table, 1)]));
-  await foldAll(
-    {
-      ...{ projection, source, to, events, onPage },
-      skipped: await skippedOf(knex, projection.name),
-      letters: new Map(letters.map(({ stream, event_id: id }) => [stream, id])),
-    },
-    (table, row) => expected.get(table)?.add(String(row[table.key]), row),
-  );
-  const verified: Verified[] = [];
-  for (const table of projection.tables) {
-    const actual = createSums(table, 1);
-    for await (const rows of rowPages(knex, table, version)) {
-      for (const row of rows) actual.add(String(row[table.key]), row);
-      await onPage(0);
-    }
-    const { count = 0, checksum = '' } = expected.get(table) ?? {};
-    if (count !== actual.count || checksum !== actual.checksum)
-      throw new Error(
-        `table ${table.name} of version ${version} holds ${actual.count} rows (checksum ${actual.checksum}), the log says ${count} (${checksum})`,
-      );
-    verified.push({ table: table.name, rows: count, checksum });
-  }
-  return verified;
 }

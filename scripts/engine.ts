@@ -2,7 +2,7 @@
 import type { Engine } from '../commands/engine.ts';
 import { createStateCache } from '../commands/states.ts';
 import { createTurnstile } from '../commands/turnstile.ts';
-import type { Announcements, Bus, EventStore } from '../domain/ports.ts';
+import type { Announcements, Bus } from '../domain/ports.ts';
 import type { Log } from '../domain/telemetry.ts';
 import type { Tracer } from '../domain/tracing.ts';
 import { createCasbinAuthorizer } from '../infra/casbinAuthorizer.ts';
@@ -90,36 +90,31 @@ export async function startEngine(
     const meaning = openMeaning(settings, storage.database, lineage);
     const { bus, announcements, connected } = opened;
     const engine = await createEngine({ database: storage.database, store: observed.live, tracer: exported.tracer });
-    const { reads, close: closeReads } = openReads(settings, storage, projections.waitFor, {
-      log,
-      prometheus,
-      meaning,
-    });
+    const to = { log, prometheus, meaning };
+    const { reads, close: closeReads } = openReads(settings, storage, projections.waitFor, to);
     const hurry = new AbortController();
     const ctx = {
       engine,
       bus,
       models: models.providers,
       ...workerParts(settings, storage),
-      recall: (...asked: Parameters<PassageSearch['semantic']>) => reads.search.semantic(...asked),
+      recall: semanticSearch(reads),
       settings: workerSettings(settings, options.workers),
       stopping: hurry.signal,
       telemetry,
       log,
     };
-    const started = { ctx, roles, knex: storage.database.knex };
-    const workers = await startRoles({ ...started, waitFor: projections.waitFor, signal: following.signal });
-    const announced = roles.has('relay') ? announce(storage.store, announcements, log, following.signal) : null;
-    const embedding = embedHere(meaning, storage, roles, { log, signal: following.signal });
+    const shared = { roles, storage, log, signal: following.signal };
+    const workers = await startRoles({ ...shared, ctx, waitFor: projections.waitFor });
+    const besides = [announce({ ...shared, announcements }), embedHere({ ...shared, meaning })];
     const upToDate = watchStart(storage.database.knex, reads.waitFor, await storage.store.head(), following.signal);
     const close = opened.close;
     const stop = async () => {
       hurry.abort();
       following.abort();
-      await Promise.allSettled([projections.finished, announced, embedding]);
-      await meaning.close();
+      await Promise.allSettled([projections.finished, ...besides]);
       models.close();
-      await Promise.all([close(), closeReads()]);
+      await Promise.all([meaning.close(), close(), closeReads()]);
       await storage.close();
       await exported.close();
     };
@@ -153,30 +148,36 @@ async function openProjections(
   return { ...(await watchProjections(options)), finished: Promise.resolve() };
 }
 
-async function announce(
-  store: EventStore,
-  announcements: Announcements | null,
-  log: Log,
-  signal: AbortSignal,
-): Promise<void> {
-  if (announcements === null) return;
-  const { runAnnouncer } = await import('../workers/announce.ts');
-  await runAnnouncer({ store, announcements, clock: systemClock, ids: systemIds, log }, signal);
-}
-
-interface RolesToStart {
-  readonly ctx: Parameters<typeof startWorkers>[0];
-  readonly knex: Storage['database']['knex'];
+/** What all work beside requests is given. */
+interface Shared {
   readonly roles: ReadonlySet<Role>;
-  readonly waitFor: ProjectionRunner['waitFor'];
+  readonly storage: Storage;
+  readonly log: Log;
   readonly signal: AbortSignal;
 }
 
-async function startRoles({ ctx, knex, roles, waitFor, signal }: RolesToStart): Promise<Workers> {
+async function announce({
+  roles,
+  storage,
+  announcements,
+  log,
+  signal,
+}: Shared & { readonly announcements: Announcements | null }): Promise<void> {
+  if (announcements === null || !roles.has('relay')) return;
+  const { runAnnouncer } = await import('../workers/announce.ts');
+  await runAnnouncer({ store: storage.store, announcements, clock: systemClock, ids: systemIds, log }, signal);
+}
+
+interface RolesToStart extends Shared {
+  readonly ctx: Parameters<typeof startWorkers>[0];
+  readonly waitFor: ProjectionRunner['waitFor'];
+}
+
+async function startRoles({ ctx, storage, roles, waitFor, signal }: RolesToStart): Promise<Workers> {
   const own = new Set([...roles].filter((role): role is WorkerRole => (workerRoles as readonly Role[]).includes(role)));
   if (own.size === 0) return { stop: () => Promise.resolve() };
   const head = await ctx.engine.store.head();
-  const ready = async () => waitFor(head, await goingOn(knex), { timeoutMs: READY_MS, signal });
+  const ready = async () => waitFor(head, await goingOn(storage.database.knex), { timeoutMs: READY_MS, signal });
   return startWorkers(ctx, ready, own);
 }
 
@@ -208,6 +209,11 @@ function sampleAll(prometheus: Prometheus, { database, store }: Storage, setting
   sampleDeadLetters(prometheus, database);
   const gapless = settings.EVENTSTORE_URL === undefined;
   sampleLag(prometheus, { knex: database.knex, store, clock: systemClock, projections: allProjections, gapless });
+}
+
+/** What agents' memories ask. */
+function semanticSearch({ search }: ApiReads): PassageSearch['semantic'] {
+  return (wanted, options) => search.semantic(wanted, options);
 }
 
 /** What workers need of the database, and who they are. */

@@ -43,12 +43,19 @@ export function openMeaning(settings: Settings, { pool }: Storage['database'], l
 }
 
 /** Embeds in this process when its roles say so. Settles after the signal has aborted. */
-export async function embedHere(
-  meaning: Meaning,
-  { database, store }: Pick<Storage, 'database' | 'store'>,
-  roles: ReadonlySet<Role>,
-  { log, signal }: { log: Log; signal: AbortSignal },
-): Promise<void> {
+export async function embedHere({
+  meaning,
+  storage: { database, store },
+  roles,
+  log,
+  signal,
+}: {
+  readonly meaning: Meaning;
+  readonly storage: Pick<Storage, 'database' | 'store'>;
+  readonly roles: ReadonlySet<Role>;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}): Promise<void> {
   if (!roles.has('embedder')) return;
   const slots = createPostgresSlots({ pool: database.pool });
   const holder = `embedder-${systemIds.next()}`;

@@ -16,8 +16,6 @@ import { openVersion } from '../projections/vectorVersions.ts';
 import { placeOf } from '../projections/vectorIndexes.ts';
 import type { TaskContext } from './rebuildTask.ts';
 
-/** Events embedded and written at once: what is under way is done again after a crash. */
-export const VECTOR_BATCH = { events: 200, chars: 400_000 };
 /** For a batch under way to get from the index to the ledger. */
 const UNDER_WAY_MS = 1_000;
 
@@ -51,13 +49,11 @@ export async function withVectors(found: Diff, repair: boolean, context: TaskCon
   const place = await placeOf(knex, version);
   if (place === 0n) return found;
   const opened = await openVersion({ ...meaning, knex, store }, version, { place, signal });
-  if (opened.made) {
-    await opened.index.complete(version);
+  if (opened.gone)
     throw new Refusal(
       'conflict',
-      'the vectors are gone from their store: all of them are embedded again by themselves',
+      'the vectors are gone from their store: the embedder embeds all of them again by itself',
     );
-  }
   const total = found.tables.find(({ table }) => table === ledger.name)?.rows ?? 0;
   let done = 0;
   const { repaired, ...vectors } = await diffVectors(opened, {

@@ -12,6 +12,8 @@ interface Prompt {
   readonly recordedSha256: string;
   readonly matches: boolean;
   readonly messages: readonly { readonly role: string; readonly content: string }[];
+  readonly retrieved: readonly { readonly score: number; readonly author: string; readonly stream: string }[] | null;
+  readonly recall: { readonly failed?: string } | null;
   readonly why: { readonly policy: string; readonly policyVersion: number; readonly reason: string };
 }
 
@@ -40,9 +42,12 @@ export function addPrompt(turns: Command): void {
 }
 
 /** The messages on stdout, what is known about them on stderr. */
-function show({ number, attempt, renderer, sha256, matches, messages, why }: Prompt): void {
+function show({ number, attempt, renderer, sha256, matches, messages, retrieved, recall, why }: Prompt): void {
   console.error(`turn ${number}, attempt ${attempt}, renderer ${renderer}`);
   console.error(`asked by ${why.policy} (version ${why.policyVersion}): ${why.reason}`);
+  if (recall?.failed !== undefined) console.error(`recalled nothing: the search was ${recall.failed}`);
+  for (const { score, author, stream } of retrieved ?? [])
+    console.error(`recalled from ${author}, ${stream}, similarity ${score.toFixed(2)}`);
   for (const { role, content } of messages) process.stdout.write(`--- ${role}\n${content}\n`);
   console.error(`sha256 ${sha256}${matches ? ', as recorded before the model was asked' : ''}`);
 }

@@ -26,7 +26,7 @@ export interface Cluster {
   /** What runs now, servers included; a pid changes when a process dies and is started again. */
   processes(): { name: string; pid: number }[];
   /** Addresses that tests and benchmarks need beside the API's. */
-  readonly servers: Readonly<Record<'database' | 'nats' | 'eventStore', string>>;
+  readonly servers: Readonly<Record<'database' | 'nats' | 'eventStore' | 'weaviate', string>>;
   /** Health and metrics of the workers. */
   readonly workerUrls: readonly string[];
   /** @throws Error when there is none of that name. */

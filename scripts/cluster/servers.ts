@@ -7,6 +7,7 @@ import { loadEmbeddedCredentials, loadTokens } from '../../infra/tokens.ts';
 import { findNatsProgram } from '../../test/natsServer.ts';
 import { freePort, preparePostgres } from '../../test/postgresServer.ts';
 import { environmentWith, eventStoreForTests } from '../../test/services.ts';
+import { ollamaPlan, weaviatePlan } from './meaningServers.ts';
 import type { ProcessPlan } from './supervise.ts';
 
 const LOOK_MS = 1_000;
@@ -15,7 +16,7 @@ export interface ServerPlans {
   readonly plans: readonly ProcessPlan[];
   /** Settings by which our processes find them, and each other's keys. */
   readonly env: Readonly<Record<string, string>>;
-  readonly addresses: Readonly<Record<'database' | 'nats' | 'eventStore', string>>;
+  readonly addresses: Readonly<Record<'database' | 'nats' | 'eventStore' | 'weaviate', string>>;
   /** What a person should know about them. */
   readonly notes: readonly string[];
   readonly cleanUp: readonly (() => Promise<void>)[];
@@ -38,6 +39,8 @@ export async function serverPlans(home: string, log: LogServer): Promise<ServerP
   const dataDir = join(home, 'data');
   const tokens = { dataDir, issuer: 'colloquy', audience: 'colloquy' };
   const credentials = await loadEmbeddedCredentials(await loadTokens(tokens), tokens);
+  const weaviate = await weaviatePlan(home, searchPath);
+  const ollama = await ollamaPlan(home, environment);
   const plans: ProcessPlan[] = [
     {
       name: 'postgres',
@@ -57,7 +60,7 @@ export async function serverPlans(home: string, log: LogServer): Promise<ServerP
       ready: () => accepts(natsPort),
       stopSignal: 'SIGTERM',
     },
-    ...(eventStore.plan === null ? [] : [eventStore.plan]),
+    ...[eventStore, weaviate, ollama].flatMap(({ plan }) => plan ?? []),
   ];
   return {
     plans,
@@ -67,24 +70,29 @@ export async function serverPlans(home: string, log: LogServer): Promise<ServerP
       // Empty counts as unset.
       EVENTSTORE_URL: eventStore.url,
       COLLOQUY_DATA: dataDir,
-      OLLAMA_URL: environment['TEST_OLLAMA_URL'] ?? 'http://127.0.0.1:9',
+      WEAVIATE_URL: weaviate.url,
+      OLLAMA_URL: ollama.url,
     },
-    addresses: { database: postgres.url, nats: natsUrl, eventStore: eventStore.url },
-    notes: [`PostgreSQL: ${postgres.origin}`, `NATS: ${nats.origin}`, `EventStoreDB: ${eventStore.origin}`],
+    addresses: { database: postgres.url, nats: natsUrl, eventStore: eventStore.url, weaviate: weaviate.url },
+    notes: [
+      ...[`PostgreSQL: ${postgres.origin}`, `NATS: ${nats.origin}`, `EventStoreDB: ${eventStore.origin}`],
+      ...[`vectors: ${weaviate.origin}`, `Ollama: ${ollama.origin}`],
+    ],
     cleanUp: [() => rm(postgres.home, { recursive: true, force: true, maxRetries: 3 })],
     token: () => Promise.resolve(credentials.token),
   };
 }
 
-interface EventStorePlan {
+/** A server that may be left out, or be there already. */
+export interface OptionalPlan {
   readonly url: string;
   readonly origin: string;
   readonly plan: ProcessPlan | null;
 }
 
-const NO_EVENT_STORE: EventStorePlan = { url: '', origin: 'none, the log is in PostgreSQL', plan: null };
+const NO_EVENT_STORE: OptionalPlan = { url: '', origin: 'none, the log is in PostgreSQL', plan: null };
 
-async function eventStorePlan(home: string): Promise<EventStorePlan> {
+async function eventStorePlan(home: string): Promise<OptionalPlan> {
   const real = eventStoreForTests();
   if (real !== null) return { url: real.url, origin: 'the server of EVENTSTORE_URL', plan: null };
   const root = join(import.meta.dirname, '..', '..');

@@ -125,6 +125,7 @@ function claim(talk: Talk, state: ExistingDiscussion, turn: OpenTurn): void {
       contextText: null,
       participants: state.participants.filter(({ left }) => !left).map(({ name }) => name),
       transcript: shown(talk.said, from, to),
+      recalled: [],
       speaker: { name: speaker.name, instructions: agent.profile.instructions },
       turnNumber: turn.number,
     },

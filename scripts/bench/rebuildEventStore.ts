@@ -1,0 +1,99 @@
+/** Rows about rebuilds from a log in EventStoreDB: the stand-in as a process of its own, or the server of EVENTSTORE_URL. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { EventStoreDBClient, START } from '@eventstore/db-client';
+import { ensureVersions } from '../../projections/checkpoints.ts';
+import type { Projection } from '../../projections/projection.ts';
+import { readModels } from '../../projections/readModels.ts';
+import { openStorage, type Storage } from '../storage.ts';
+import { percentile, ratioAtLeast, type Measured, type Report } from './measure.ts';
+import type { Place } from './place.ts';
+import type { Timed } from './rebuild.ts';
+import { EVENTS_EACH, seedLog } from './seedLog.ts';
+
+const DISCUSSIONS = 4_000;
+const PROJECTION = 'messages';
+const STANDIN = fileURLToPath(new URL('../../test/standins/eventstoredbMain.ts', import.meta.url));
+
+/** One rebuild in a thread. */
+type Rebuild = (place: Place, storage: Storage, projection: Projection, fast: boolean) => Promise<Timed>;
+
+/**
+ * Two floors, each one loop in this process: what the vendor's client reads of the log without looking at it, and what
+ * the log's port gives, decoded.
+ */
+export async function eventStoreRows(place: Place, report: Report, rebuild: Rebuild): Promise<void> {
+  const server = await serverFor(place);
+  const own = { ...place, settings: { ...place.settings, EVENTSTORE_URL: server.url } };
+  const storage = await openStorage(own.settings, place.log);
+  try {
+    const count = place.quick ? 300 : DISCUSSIONS;
+    await seedLog(storage.store, count);
+    await storage.database.knex.raw('truncate projections, dead_letters');
+    await ensureVersions(storage.database.knex, readModels);
+    const projection = readModels.find(({ name }) => name === PROJECTION);
+    if (projection === undefined) throw new Error(`no read model ${PROJECTION}`);
+    const rounds: { events: number; rawMs: number; decodedMs: number; timed: Timed }[] = [];
+    for (let i = 0; i < (place.quick ? 1 : 3); i += 1) {
+      const [raw, decoded] = [await readRaw(server.url), await readDecoded(storage)];
+      const timed = await rebuild(own, storage, projection, true);
+      rounds.push({ events: decoded.events, rawMs: raw.ms, decodedMs: decoded.ms, timed });
+    }
+    const row = (of: keyof Timed, floor: 'rawMs' | 'decodedMs') => (): Promise<Measured> => {
+      const median = (value: (round: (typeof rounds)[number]) => number) => percentile(rounds.map(value), 50);
+      const ratio = median((round) => round[floor] / round.timed[of]);
+      return Promise.resolve({
+        unit: 'events/s',
+        ours: median(({ events, timed }) => (events * 1000) / timed[of]),
+        floor: median((round) => (round.events * 1000) / round[floor]),
+        ratio,
+        target: ratioAtLeast(0.8, ratio),
+        note: `${(count * EVENTS_EACH).toLocaleString('en')} events from ${server.what}`,
+      });
+    };
+    const name = `rebuild --fast from EventStoreDB: ${PROJECTION}`;
+    await report(`${name}, built; floor: the client alone`, row('buildMs', 'rawMs'));
+    await report(`${name}, built; floor: decoded, too`, row('buildMs', 'decodedMs'));
+    await report(`${name}, verified and swapped; floor: decoded, too`, row('allMs', 'decodedMs'));
+  } finally {
+    await storage.close();
+    await server.stop();
+  }
+}
+
+async function serverFor({ settings }: Place): Promise<{ url: string; what: string; stop(): Promise<void> }> {
+  const url = settings.EVENTSTORE_URL ?? process.env['EVENTSTORE_URL'];
+  if (url) return { url, what: 'a server', stop: () => Promise.resolve() };
+  const child = spawn(process.execPath, ['--import', 'tsx', STANDIN], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  const said = JSON.parse(line) as { url: string };
+  return {
+    url: said.url,
+    what: 'the stand-in',
+    async stop() {
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+    },
+  };
+}
+
+async function readRaw(url: string): Promise<{ ms: number }> {
+  const client = EventStoreDBClient.connectionString(url);
+  const startedMs = performance.now();
+  let events = 0;
+  for await (const { event } of client.readAll({ fromPosition: START })) if (event !== undefined) events += 1;
+  const ms = performance.now() - startedMs;
+  await client.dispose();
+  if (events === 0) throw new Error('the client read nothing');
+  return { ms };
+}
+
+async function readDecoded({ store }: Storage): Promise<{ events: number; ms: number }> {
+  const startedMs = performance.now();
+  let events = 0;
+  for await (const event of store.readAll(0n)) events += event.id === '' ? 0 : 1;
+  return { events, ms: performance.now() - startedMs };
+}
