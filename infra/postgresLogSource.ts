@@ -4,7 +4,7 @@ import type { Codec } from '../domain/codec.ts';
 import type { RecordedEvent } from '../domain/envelope.ts';
 import type { StoredRow } from './logPages.ts';
 
-/** Events of one page at most; large events make pages smaller. */
+/** Events of one page at most unless said; large events make pages smaller. */
 const PAGE_EVENTS = 5_000;
 const PAGE_CHARS = 16_000_000;
 const FIRST_PAGE_EVENTS = 500;
@@ -42,11 +42,11 @@ interface EventRow {
 }
 
 /** The log of migration 001_log. Rejects with the driver's errors. */
-export function createPostgresLogSource(knex: Knex, codec: Codec): PostgresLogSource {
+export function createPostgresLogSource(knex: Knex, codec: Codec, pageEvents = PAGE_EVENTS): PostgresLogSource {
   return {
     async *read({ after, to, types, part }, inside = knex) {
       let at = after;
-      let limit = FIRST_PAGE_EVENTS;
+      let limit = Math.min(FIRST_PAGE_EVENTS, pageEvents);
       let next = fetch(inside, { at, to, types, part, limit });
       while (at < to) {
         const page = await next;
@@ -54,7 +54,7 @@ export function createPostgresLogSource(knex: Knex, codec: Codec): PostgresLogSo
         at = through;
         // A page shrinks at once when events get larger, and grows slowly.
         if (rows.length > 0)
-          limit = Math.max(50, Math.min(limit * 2, PAGE_EVENTS, Math.floor((PAGE_CHARS * rows.length) / (chars + 1))));
+          limit = Math.max(50, Math.min(limit * 2, pageEvents, Math.floor((PAGE_CHARS * rows.length) / (chars + 1))));
         // The server is at the next page while this one is worked on.
         if (at < to) {
           next = fetch(inside, { at, to, types, part, limit });

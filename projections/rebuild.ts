@@ -4,7 +4,7 @@ import type { Clock, EventStore } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { backOffMs } from './persist.ts';
 import { Poison } from './rebuildRows.ts';
-import type { EventSource, Page } from './rebuildSource.ts';
+import { GENTLE_EVENTS, type EventSource, type Page } from './rebuildSource.ts';
 import type { BuildTarget, Swapped, Verified } from './rebuildTarget.ts';
 import { causedByData } from './writeBatch.ts';
 
@@ -27,6 +27,10 @@ export interface RebuildOptions {
   readonly gapless: boolean;
   /** As fast as it goes; otherwise three quarters of the time are left to others. */
   readonly fast: boolean;
+  /** Built up to here before it is verified; up to the end of the log unless given. */
+  readonly verifyAt?: bigint | undefined;
+  /** Events written at once; as `fast` says unless given. */
+  readonly batch?: { readonly events: number; readonly chars: number } | undefined;
   readonly report: (progress: RebuildProgress) => void;
 }
 
@@ -39,7 +43,7 @@ export interface Rebuilt extends Swapped {
 
 /** Events written at once, and about how many characters. */
 const FAST = { events: 25_000, chars: 32_000_000 };
-const GENTLE = { events: 1_000, chars: 4_000_000 };
+const GENTLE = { events: GENTLE_EVENTS, chars: 1_000_000 };
 /** Of the time, how much is slept for each part worked. */
 const REST = 3;
 /** Close enough to the end of the log for the rest to be applied while runners wait. */
@@ -57,6 +61,8 @@ interface Run extends RebuildOptions {
   events: number;
   /** Events written at once now: few while one is looked for that the store refuses. */
   limit: number;
+  /** When the last rest ended. */
+  restedMs: number;
 }
 
 /** @throws Poison for an event that neither this nor the live version can apply, Refusal when somebody else took over. */
@@ -64,7 +70,8 @@ export async function rebuild(options: RebuildOptions): Promise<Rebuilt> {
   const { target, signal } = options;
   const run = await begin(options);
   const { version } = run;
-  await catchUp(run);
+  tell(run, 'building');
+  await catchUp(run, options.verifyAt);
   tell(run, 'making indexes');
   await target.complete();
   const verified = await verify(run);
@@ -82,7 +89,8 @@ export async function rebuild(options: RebuildOptions): Promise<Rebuilt> {
 
 async function begin(options: RebuildOptions): Promise<Run> {
   const { version, position } = await options.target.open();
-  return { ...options, version, place: position, head: position, events: 0, limit: batchOf(options).events };
+  const restedMs = options.clock.monotonic();
+  return { ...options, version, place: position, head: position, events: 0, limit: batchOf(options).events, restedMs };
 }
 
 /** Catches a version up that was verified before, and makes it the live one. */
@@ -98,17 +106,17 @@ export async function rollBack(options: RebuildOptions): Promise<Rebuilt> {
   throw new Refusal('unavailable', 'the log grows faster than it can be applied: try again', { retryable: true });
 }
 
-function batchOf({ fast }: Pick<RebuildOptions, 'fast'>): typeof FAST {
-  return fast ? FAST : GENTLE;
+function batchOf({ fast, batch }: Pick<RebuildOptions, 'fast' | 'batch'>): typeof FAST {
+  return batch ?? (fast ? FAST : GENTLE);
 }
 
-/** Applies what the log holds now; again and again after failures that may pass. */
-async function catchUp(run: Run): Promise<void> {
+/** Applies what the log holds now, or up to a position; again and again after failures that may pass. */
+async function catchUp(run: Run, until?: bigint): Promise<void> {
   const { store, target, clock, signal } = run;
   for (let failures = 0; ;) {
     const before = run.place;
     try {
-      const to = await store.head();
+      const to = until ?? (await store.head());
       run.head = to;
       if (to > run.place) await applyUpTo(run, to);
       return;
@@ -129,6 +137,7 @@ async function applyUpTo(run: Run, to: bigint): Promise<void> {
   const { target, source, types, signal } = run;
   let events: RecordedEvent[] = [];
   let [chars, through] = [0, run.place];
+  run.restedMs = run.clock.monotonic();
   const flush = async () => {
     await applyPage(run, { events, through, chars });
     events = [];
@@ -154,7 +163,6 @@ async function applyPage(run: Run, page: Page): Promise<void> {
   const { target, clock, signal, fast } = run;
   signal.throwIfAborted();
   if (page.through <= run.place) return;
-  const startedMs = clock.monotonic();
   const careful = run.limit < batchOf(run).events;
   await target.apply(page, careful);
   if (!fast || careful) await target.flush();
@@ -162,7 +170,9 @@ async function applyPage(run: Run, page: Page): Promise<void> {
   run.events += page.events.length;
   run.limit = Math.min(batchOf(run).events, run.limit * 2);
   tell(run, 'building');
-  if (!fast) await rest(run, clock.monotonic() - startedMs);
+  // Reading and decoding the page was work, too.
+  if (!fast) await rest(run, clock.monotonic() - run.restedMs);
+  run.restedMs = clock.monotonic();
 }
 
 async function rest({ clock, signal }: Run, workedMs: number): Promise<void> {

@@ -5,7 +5,7 @@ import type { Row, Table } from './projection.ts';
 import { hashOf } from './rebuildSource.ts';
 import { columnName, decodeRow, selectList, tableName } from './tables.ts';
 
-const PAGE_ROWS = 2_000;
+const PAGE_ROWS = 500;
 const QUERY_MS = 60_000;
 
 /** Rows of one table, counted and summed in buckets by the hash of their key. */

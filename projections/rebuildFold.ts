@@ -5,6 +5,7 @@ import { hashOf, typesOf, type EventSource, type Part } from './rebuildSource.ts
 
 /** Events folded in one part, about: their rows are all in memory at once. */
 const EVENTS_A_PART = 300_000;
+const ROWS_BETWEEN_LOOKS = 500;
 
 export interface FoldAllOptions {
   readonly projection: Projection;
@@ -27,8 +28,13 @@ export async function foldAll(options: FoldAllOptions, onRow: (table: Table, row
   const of = splittable ? Math.max(1, Math.ceil(options.events / EVENTS_A_PART)) : 1;
   for (let index = 0; index < of; index += 1) {
     const fold = await foldPart(options, { index, of });
+    let rows = 0;
     for (const table of projection.tables)
-      for (const row of fold.tables.get(table.name)?.values() ?? []) onRow(table, row);
+      for (const row of fold.tables.get(table.name)?.values() ?? []) {
+        onRow(table, row);
+        rows += 1;
+        if (rows % ROWS_BETWEEN_LOOKS === 0) await options.onPage(0);
+      }
   }
 }
 

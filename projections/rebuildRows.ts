@@ -31,6 +31,8 @@ export interface Changes {
   readonly tables: readonly TableChanges[];
   /** Dead letters of the batch, by their cause. */
   readonly poison: readonly Poison[];
+  /** Events whose rows are written, but that a store beside the tables cannot hold: nothing waits behind them. */
+  readonly unplaced?: readonly Poison[];
   /** Events of parked streams, by stream. */
   readonly waiting: ReadonlyMap<string, number>;
 }

@@ -1,8 +1,8 @@
 /** Where rebuilds read the log from: arrays of many events, only those asked for. */
 import type { Knex } from 'knex';
+import type { Codec, StoredRecord } from '../domain/codec.ts';
 import type { RecordedEvent } from '../domain/envelope.ts';
 import type { EventStore } from '../domain/ports.ts';
-import { charsOf } from './eventBuffer.ts';
 import type { Projection } from './projection.ts';
 
 export interface Range {
@@ -37,33 +37,68 @@ export interface EventSource {
   read(range: Range, inside?: Knex): AsyncIterable<Page>;
 }
 
-/** Events of one page at most, and about how many characters. */
+/** Events of one page at most unless said, and about how many characters. */
 const PAGE = { events: 5_000, chars: 16_000_000 };
+/** Events of one page for who leaves others their time: small pieces of work. */
+export const GENTLE_EVENTS = 100;
 
-/** Reads any log through its port. */
-export function storeSource(store: EventStore): EventSource {
-  return {
-    async *read({ after, to, types, part }) {
-      const wanted = types === null ? null : new Set(types);
-      let events: RecordedEvent[] = [];
-      let chars = 0;
-      let seen = 0;
-      for await (const event of store.readAll(after)) {
-        if (event.position > to) break;
-        seen += 1;
-        const mine = part === undefined || hashOf(event.stream) % part.of === part.index;
-        if (mine && (wanted === null || wanted.has(event.type))) {
-          events.push(event);
-          chars += charsOf(event);
-        }
-        if (seen < PAGE.events && chars < PAGE.chars) continue;
-        yield { events, through: event.position, chars };
-        events = [];
-        [chars, seen] = [0, 0];
-      }
-      yield { events, through: to, chars };
-    },
-  };
+/** Reads any log through its port. Only events that are asked for are decoded. */
+export function storeSource(store: EventStore, codec: Codec, pageEvents = PAGE.events): EventSource {
+  return { read: (range) => oneAhead(pagesOf(store, codec, range, pageEvents)) };
+}
+
+/** The next page is read while one is worked on. */
+async function* oneAhead(pages: AsyncGenerator<Page, void>): AsyncGenerator<Page, void> {
+  let next = pages.next();
+  try {
+    for (;;) {
+      const page = await next;
+      if (page.done) return;
+      next = pages.next();
+      // Told to whoever asks for that page.
+      next.catch(() => undefined);
+      yield page.value;
+    }
+  } finally {
+    await pages.return();
+  }
+}
+
+async function* pagesOf(
+  store: EventStore,
+  codec: Codec,
+  { after, to, types, part }: Range,
+  pageEvents: number,
+): AsyncGenerator<Page, void> {
+  const wanted = types === null ? null : new Set(types);
+  let records: StoredRecord[] = [];
+  let chars = 0;
+  let seen = 0;
+  for await (const record of store.readStored(after)) {
+    if (record.position > to) break;
+    seen += 1;
+    const mine = part === undefined || hashOf(record.stream) % part.of === part.index;
+    if (mine && (wanted === null || wanted.has(record.type))) {
+      records.push(record);
+      chars += record.data.length + record.metadata.length;
+    }
+    // Nobody has to ask for what lies behind the end.
+    if (record.position === to) break;
+    if (seen < pageEvents && chars < PAGE.chars) continue;
+    yield { events: await decoded(codec, records), through: record.position, chars };
+    records = [];
+    [chars, seen] = [0, 0];
+  }
+  yield { events: await decoded(codec, records), through: to, chars };
+}
+
+async function decoded(codec: Codec, records: readonly StoredRecord[]): Promise<RecordedEvent[]> {
+  const events = await codec.decode(records);
+  return records.map(({ stream, revision, position }, i) => {
+    const event = events[i];
+    if (event === undefined) throw new Error('the codec answered fewer events than it was given');
+    return { ...event, stream, revision, position };
+  });
 }
 
 /** Types that a projection has to see: all unless it says. */

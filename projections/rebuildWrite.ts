@@ -1,7 +1,7 @@
 /** Writes what a rebuild has folded into the tables of one version, as many rows at once as possible. */
 import type { Knex } from 'knex';
 import type { ColumnType, Row, Table } from './projection.ts';
-import type { Changes, TableChanges } from './rebuildRows.ts';
+import type { Changes, Poison, TableChanges } from './rebuildRows.ts';
 import type { Page } from './rebuildSource.ts';
 import { lostClaim, ofClaim, type Claim } from './rebuildVersion.ts';
 import { columnName, decodeRow, recordsetColumns, selectList, tableName } from './tables.ts';
@@ -11,6 +11,8 @@ export type CopyRows = (trx: Knex, into: string, lines: Iterable<string>) => Pro
 
 /** Rows of one statement where there is no COPY. */
 const ROWS_AT_ONCE = 1_000;
+/** Rows from which on COPY and a draft table are cheaper. */
+const WORTH_A_COPY = 500;
 const KEYS_AT_ONCE = 5_000;
 const WRITE_MS = 120_000;
 const QUERY_MS = 30_000;
@@ -45,7 +47,8 @@ async function writeTable(
   const key = columnName(table.key);
   for (let i = 0; i < deletes.length; i += KEYS_AT_ONCE)
     await trx.raw(`delete from ${target} where ${key} = any(?::text[])`, [deletes.slice(i, i + KEYS_AT_ONCE)]);
-  if (copy === null || careful) return upsert(trx, table, target, [...inserts, ...updates]);
+  const few = inserts.length + updates.length < WORTH_A_COPY;
+  if (copy === null || careful || few) return upsert(trx, table, target, [...inserts, ...updates]);
   const columns = Object.keys(table.columns).map(columnName);
   if (inserts.length > 0) await copy(trx, `${target} (${columns.join(', ')})`, linesOf(table, inserts));
   if (updates.length === 0) return;
@@ -100,20 +103,26 @@ async function writeDeadLetters(
   trx: Knex,
   projection: string,
   version: number,
-  { poison, waiting }: Changes,
+  { poison, unplaced = [], waiting }: Changes,
 ): Promise<void> {
-  for (const { event, message } of poison)
-    await trx('dead_letters').insert({
-      projection,
-      version,
-      stream: event.stream,
-      position: event.position.toString(),
-      event_id: event.id,
-      type: event.type,
-      error: message.replaceAll('\u0000', '\\0').toWellFormed().slice(0, MAX_ERROR).toWellFormed(),
-    });
+  const letterOf = ({ event, message }: Poison, parks: boolean) => ({
+    projection,
+    version,
+    parks,
+    stream: event.stream,
+    position: event.position.toString(),
+    event_id: event.id,
+    type: event.type,
+    error: message.replaceAll('\u0000', '\\0').toWellFormed().slice(0, MAX_ERROR).toWellFormed(),
+  });
+  for (const each of poison) await trx('dead_letters').insert(letterOf(each, true));
+  for (const each of unplaced)
+    await trx('dead_letters')
+      .insert(letterOf(each, false))
+      .onConflict(['projection', 'version', 'event_id'])
+      .merge({ attempts: trx.raw('dead_letters.attempts + 1'), last_at: trx.raw('now()') });
   for (const [stream, events] of waiting)
-    await trx('dead_letters').where({ projection, version, stream }).increment('later_events', events);
+    await trx('dead_letters').where({ projection, version, stream, parks: true }).increment('later_events', events);
 }
 
 /** Moves the version's checkpoint to the end of a page. @throws Refusal `conflict` when it is not where we left it. */

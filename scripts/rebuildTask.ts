@@ -21,9 +21,6 @@ import { VECTOR_BATCH } from '../projections/vectorWriter.ts';
 import type { Meaning } from './meaning.ts';
 import { openVectors, withVectors } from './rebuildVectors.ts';
 
-/** Positions of EventStoreDB are bytes. */
-const BYTES_AN_EVENT = 1_000;
-
 /** Can be sent to a thread. */
 export type RebuildTask =
   | { readonly kind: 'diff'; readonly name: string; readonly fast: boolean; readonly repair: boolean }
@@ -49,7 +46,7 @@ export interface TaskContext {
   readonly store: EventStore;
   /** Whether the log is in the same database; its positions then have no gaps. */
   readonly ownLog: boolean;
-  /** Carries a fold out in a thread of its own, where there is a processor for it. */
+  /** Carries a fold out in a thread of its own, where that is worth it; only for logs whose positions have no gaps. */
   readonly foldAside?: (task: FoldTask, signal: AbortSignal) => Promise<unknown>;
   /** Models and stores of vectors. */
   readonly meaning: Meaning;
@@ -102,11 +99,10 @@ async function build(claim: Claim, source: EventSource, fast: boolean, context: 
 
 /** Begins the fold for the verification, where it can be made beside the building. */
 async function foldAhead(claim: Claim, context: TaskContext, over: AbortSignal): Promise<FoldAhead | undefined> {
-  const { database, store, ownLog, foldAside, signal } = context;
+  const { database, store, foldAside, signal } = context;
   if (foldAside === undefined || claim.kind !== 'rebuild') return undefined;
   const to = await store.head();
-  const events = ownLog ? Number(to) : Number(to) / BYTES_AN_EVENT;
-  const request = await foldRequest(database.knex, claim, to, events);
+  const request = await foldRequest(database.knex, claim, to, Number(to));
   const task: FoldTask = { kind: 'fold', name: claim.projection.name, fast: true, request };
   const sums = foldAside(task, AbortSignal.any([signal, over])) as Promise<Verified[]>;
   // Whoever verifies looks at it; until then a failure is nobody's.

@@ -7,13 +7,14 @@ import { EventStoreDBClient, START } from '@eventstore/db-client';
 import { ensureVersions } from '../../projections/checkpoints.ts';
 import type { Projection } from '../../projections/projection.ts';
 import { readModels } from '../../projections/readModels.ts';
+import { eventStoreForTests } from '../../test/services.ts';
 import { openStorage, type Storage } from '../storage.ts';
 import { percentile, ratioAtLeast, type Measured, type Report } from './measure.ts';
 import type { Place } from './place.ts';
 import type { Timed } from './rebuild.ts';
 import { EVENTS_EACH, seedLog } from './seedLog.ts';
 
-const DISCUSSIONS = 4_000;
+const DISCUSSIONS = 6_000;
 const PROJECTION = 'messages';
 const STANDIN = fileURLToPath(new URL('../../test/standins/eventstoredbMain.ts', import.meta.url));
 
@@ -64,7 +65,7 @@ export async function eventStoreRows(place: Place, report: Report, rebuild: Rebu
 }
 
 async function serverFor({ settings }: Place): Promise<{ url: string; what: string; stop(): Promise<void> }> {
-  const url = settings.EVENTSTORE_URL ?? process.env['EVENTSTORE_URL'];
+  const url = settings.EVENTSTORE_URL ?? eventStoreForTests()?.url;
   if (url) return { url, what: 'a server', stop: () => Promise.resolve() };
   const child = spawn(process.execPath, ['--import', 'tsx', STANDIN], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];

@@ -89,6 +89,8 @@ export async function startServiceForTests(more: Readonly<Record<string, string>
     RATE_LIMIT_PER_MINUTE: '100000',
     BACKUP_STORE: join(dataDir, 'backups'),
     LOG_LEVEL: 'silent',
+    // Embedding every message with the built-in model would be most of the work: who tests that asks for it.
+    WORKER_ROLES: 'projector,relay,sweeper,turns,auditor',
     ...more,
   });
   const start = () => startService(settings, pino({ level: 'silent' }), { nextFreePort: false });

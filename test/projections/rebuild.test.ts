@@ -6,6 +6,7 @@ import { readModels } from '../../projections/readModels.ts';
 import { storeSource } from '../../projections/rebuildSource.ts';
 import { foldAll } from '../../projections/rebuildFold.ts';
 import { claimBuild, forgetVersion, releaseClaim } from '../../projections/rebuildVersion.ts';
+import { plainCodec } from '../contracts/sampleEvents.ts';
 import { suite } from '../harness.ts';
 import { embeddedLog, realLog } from '../infra/postgresStores.ts';
 import { createMemoryEventStore } from '../standins/memoryEventStore.ts';
@@ -67,7 +68,7 @@ test('a fold in parts gives every row once', async () => {
     const found = new Map(projection.tables.map(({ name }) => [name, new Map<string, unknown>()]));
     await foldAll(
       {
-        ...{ projection, source: storeSource(store), to: await store.head() },
+        ...{ projection, source: storeSource(store, plainCodec), to: await store.head() },
         // Says that there are so many that five parts are made.
         ...{ events: 1_500_000, skipped: new Set<string>(), letters: new Map<string, string>() },
         onPage: async () => undefined,
@@ -187,7 +188,9 @@ test(
     assert.match(await forgetVersion(knex, discussions, 2).then(() => '', String), /being built/);
     await releaseClaim(knex, first, false);
     const stopping = new AbortController();
-    const report = () => stopping.abort();
+    const report = ({ done }: { done: number }) => {
+      if (done > 0) stopping.abort();
+    };
     const stopped = rebuildNow(log, discussions, { signal: stopping.signal, fast: false, report });
     await stopped.then(
       () => assert.unreachable(),

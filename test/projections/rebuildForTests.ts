@@ -1,7 +1,8 @@
 /** Rebuilds of test logs in this process. */
 import { randomUUID } from 'node:crypto';
 import type { RecordedEvent } from '../../domain/envelope.ts';
-import type { Clock } from '../../domain/ports.ts';
+import type { Clock, EventStore } from '../../domain/ports.ts';
+import type { Database } from '../../infra/database.ts';
 import { copyRows } from '../../infra/postgresCopy.ts';
 import { createPostgresLogSource } from '../../infra/postgresLogSource.ts';
 import { ensureVersions } from '../../projections/checkpoints.ts';
@@ -10,12 +11,21 @@ import { readModels } from '../../projections/readModels.ts';
 import { rebuild, rollBack, type Rebuilt, type RebuildProgress } from '../../projections/rebuild.ts';
 import { storeSource, typesOf, type EventSource } from '../../projections/rebuildSource.ts';
 import { tablesTarget } from '../../projections/rebuildTables.ts';
-import type { BuildTarget } from '../../projections/rebuildTarget.ts';
+import type { BuildTarget, Verified } from '../../projections/rebuildTarget.ts';
+import { foldRequest, type FoldRequest } from '../../projections/rebuildVerify.ts';
 import { claimBuild, claimPrevious, failClaim, releaseClaim, type Claim } from '../../projections/rebuildVersion.ts';
 import { plainCodec } from '../contracts/sampleEvents.ts';
 import { realLog, type TestLog } from '../infra/postgresStores.ts';
 import { wallClock } from '../standins/wallClock.ts';
 import { appendAll, history } from './events.ts';
+
+/** A log, and the database in which its read models are. */
+export interface RebuiltLog {
+  readonly store: EventStore;
+  readonly database: Database;
+  /** The log is in another server than the read models: it is read through its port, and its positions have gaps. */
+  readonly elsewhere?: boolean;
+}
 
 export interface RebuildOptionsForTests {
   readonly fast?: boolean;
@@ -27,11 +37,13 @@ export interface RebuildOptionsForTests {
   readonly kind?: Claim['kind'];
   /** Gets between the driver and the tables. */
   readonly wrap?: (target: BuildTarget) => BuildTarget;
+  /** Makes the fold for the verification that is begun with the building. */
+  readonly ahead?: (request: FoldRequest) => Promise<Verified[]>;
 }
 
 /** Claims a version and builds it (or goes back to the previous one). */
 export async function rebuildNow(
-  log: TestLog,
+  log: RebuiltLog,
   projection: Projection,
   options: RebuildOptionsForTests = {},
 ): Promise<Rebuilt> {
@@ -39,12 +51,18 @@ export async function rebuildNow(
   const { fast = true, clock = wallClock, signal = new AbortController().signal, report = () => undefined } = options;
   const given = { builder: randomUUID(), fast };
   const claim = await (options.kind === 'rollback' ? claimPrevious : claimBuild)(knex, projection, given);
-  const source = sourceOf(log, options.throughPort === true);
+  const source = sourceOf(log, options.throughPort);
   const wrap = options.wrap ?? ((target) => target);
   const copy = embedded ? null : copyRows;
-  const target = wrap(tablesTarget({ knex, store: log.store, clock: wallClock, source, claim, copy }));
-  const types = typesOf(projection);
-  const all = { target, store: log.store, source, clock, signal, types, gapless: true, fast, report };
+  const head = await log.store.head();
+  const request = await foldRequest(knex, claim, head, Number(head));
+  const ahead = options.ahead && { request, sums: options.ahead(request) };
+  // Looked at when it is verified.
+  ahead?.sums.catch(() => undefined);
+  const verifyAt = ahead && head;
+  const target = wrap(tablesTarget({ knex, store: log.store, clock: wallClock, source, claim, copy, ahead }));
+  const [types, gapless] = [typesOf(projection), log.elsewhere !== true];
+  const all = { target, store: log.store, source, clock, signal, types, gapless, fast, verifyAt, report };
   try {
     return await (claim.kind === 'rebuild' ? rebuild(all) : rollBack(all));
   } catch (error) {
@@ -56,19 +74,19 @@ export async function rebuildNow(
 }
 
 /** How a test log is read. */
-export function sourceOf({ store, database }: TestLog, throughPort = false): EventSource {
-  return throughPort ? storeSource(store) : createPostgresLogSource(database.knex, plainCodec);
+export function sourceOf({ store, database, elsewhere }: RebuiltLog, throughPort = elsewhere === true): EventSource {
+  return throughPort ? storeSource(store, plainCodec) : createPostgresLogSource(database.knex, plainCodec);
 }
 
 /** Everything in the log. */
-export async function wholeLog({ store }: TestLog): Promise<RecordedEvent[]> {
+export async function wholeLog({ store }: RebuiltLog): Promise<RecordedEvent[]> {
   const events: RecordedEvent[] = [];
   for await (const event of store.readAll(0n)) events.push(event);
   return events;
 }
 
 /** Versions of a read model by number, with their status. */
-export async function statuses({ database }: TestLog, name: string): Promise<Record<number, string>> {
+export async function statuses({ database }: RebuiltLog, name: string): Promise<Record<number, string>> {
   const rows = await database
     .knex('projections')
     .where({ name })
