@@ -23,6 +23,8 @@ export interface Index<Column extends string> {
   readonly unique?: boolean;
   /** SQL condition of a partial index, in column names as the database has them. */
   readonly where?: string;
+  /** Method and what is indexed, as SQL, where it is not `on`: `gin (words)`. */
+  readonly using?: string;
 }
 
 /** A table of a read model: what a row is, and how an event changes it. Everything in it is pure. */
@@ -34,6 +36,8 @@ export interface Table<R extends Row = Row> {
   /** The text column that identifies a row. */
   readonly key: keyof R & string;
   readonly indexes?: readonly Index<keyof R & string>[];
+  /** Columns that the database derives from the others, for queries only: no row holds them in memory. */
+  readonly generated?: readonly { readonly name: string; readonly sql: string }[];
   /** Event types that make their row, so that nothing needs to be read first: it cannot be there yet. */
   readonly creates?: readonly LogEvent['type'][];
   /** A row is made by one event and never changes again: it is not kept in memory. */

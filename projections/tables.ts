@@ -79,6 +79,7 @@ export async function createTables(trx: Knex, projection: Projection, version: n
       ([column, type]) =>
         `${columnName(column)} ${sqlTypes[type]}${type === 'text' ? ' collate "C"' : ''}${column === table.key ? ' primary key' : ''}`,
     );
+    for (const { name, sql } of table.generated ?? []) columns.push(`${name} ${sql}`);
     // Room on each page lets an update stay on it and leave the indexes alone: rows here are updated far more than made.
     await trx.raw(`create table ${target} (${columns.join(', ')}) with (fillfactor = 80)`);
   }
@@ -90,10 +91,10 @@ export async function createIndexes(trx: Knex, projection: Projection, version: 
     const target = tableName(table, version);
     for (const index of table.indexes ?? []) {
       const where = index.where === undefined ? '' : ` where ${index.where}`;
-      const on = index.on.map(columnName).join(', ');
+      const on = index.using ? `using ${index.using}` : `(${index.on.map(columnName).join(', ')})`;
       const unique = index.unique ? 'unique ' : '';
       await trx
-        .raw(`create ${unique}index if not exists ${target}_${index.name} on ${target} (${on})${where}`)
+        .raw(`create ${unique}index if not exists ${target}_${index.name} on ${target} ${on}${where}`)
         .options({ query_timeout: INDEX_MS });
     }
   }
