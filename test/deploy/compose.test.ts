@@ -115,10 +115,6 @@ test('control: each of that is noticed', () => {
     [/is published/, ({ postgres }) => Object.assign(postgres ?? {}, { ports: ['5432:5432'] })],
     [/not only inside/, ({ postgres }) => Object.assign(postgres ?? {}, { networks: ['outside'] })],
     [/is no setting/, ({ api }) => Object.assign(api?.environment ?? {}, { NATS_URLS: 'nats://nats' })],
-    [
-      /is refused at the start/,
-      ({ api }) => Object.assign(api?.environment ?? {}, { WEAVIATE_URL: 'http://weaviate' }),
-    ],
     [/cannot be/, ({ worker }) => Object.assign(worker?.environment ?? {}, { WORKER_ROLES: 'all' })],
     [/stands in the file/, ({ postgres }) => Object.assign(postgres?.environment ?? {}, { POSTGRES_PASSWORD: 'x' })],
     [/not given/, ({ worker }) => delete worker?.secrets],
@@ -127,7 +123,7 @@ test('control: each of that is noticed', () => {
     [/does not wait/, ({ api }) => Object.assign(api?.depends_on?.['nats'] ?? {}, { condition: 'service_started' })],
     [
       /not started with it/,
-      ({ api }) => Object.assign(api?.depends_on ?? {}, { weaviate: { condition: 'service_healthy' } }),
+      ({ weaviate }) => Object.assign(weaviate ?? {}, { profiles: ['vectors'] }),
     ],
   ];
   for (const [says, spoil] of spoils) {

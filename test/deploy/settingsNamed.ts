@@ -10,7 +10,6 @@ export function settingProblem(name: string, value: string | undefined): string 
   const setting = shape[name];
   if (NOT_SETTINGS.includes(name)) return null;
   if (!setting && !shape[name.replace(/_FILE$/, '')]) return `${name} is no setting`;
-  if (name === 'WEAVIATE_URL') return `${name} is refused at the start`;
   // An empty value counts as unset.
   if (setting === undefined || value === undefined || value === '' || setting.safeParse(value).success) return null;
   return `${name} cannot be "${value}"`;
