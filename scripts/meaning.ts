@@ -18,10 +18,10 @@ export interface Meaning extends MeaningParts {
 }
 
 /** Nothing is loaded or asked before it is used. @param lineage of the log: installations may share a Weaviate. */
-export function openMeaning(settings: Settings, { pool }: Storage['database'], lineage: string): Meaning {
+export function openMeaning(settings: Settings, { pool, embedded }: Storage['database'], lineage: string): Meaning {
   const { WEAVIATE_URL: url, WEAVIATE_API_KEY: apiKey, EMBEDDER: model } = settings;
   const embedders = openEmbedders(settings);
-  const pgvector = createPgvector({ pool });
+  const pgvector = createPgvector({ pool, embedded });
   const weaviate = url === undefined ? null : createWeaviate({ url, apiKey, lineage, clock: systemClock });
   const index = (store: VectorIndex['store']): VectorIndex => {
     if (store === 'pgvector') return pgvector;

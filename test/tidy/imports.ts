@@ -54,12 +54,13 @@ const VENDORS: readonly [RegExp, readonly string[]][] = [
   [/^@opentelemetry\//, ['telemetry']],
 ];
 
-/** Files whose first word is not their technology. */
+/** Files, by their name or its first word, whose first word is not their technology. */
 const TECHNOLOGIES: Readonly<Record<string, string>> = {
   database: 'postgres',
   migrate: 'postgres',
   migrations: 'postgres',
   dataLock: 'embedded',
+  pgvector: 'postgres',
 };
 
 /** Files of infra that know no technology, and that each may use: what all logs have in common. */
@@ -134,7 +135,8 @@ function checkPackages(source: Source): Finding[] {
 function technologyOf(path: string): string {
   const [, first = ''] = path.split('/');
   const name = first.replace(/\..*$/, '');
-  return TECHNOLOGIES[name] ?? /^[a-z0-9]+/.exec(name)?.[0] ?? name;
+  const word = /^[a-z0-9]+/.exec(name)?.[0] ?? name;
+  return TECHNOLOGIES[name] ?? TECHNOLOGIES[word] ?? word;
 }
 
 function checkTechnologies(source: Source): Finding[] {
