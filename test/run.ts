@@ -18,6 +18,8 @@ import {
   ollamaForTests,
   type TestNats,
   underCi,
+  NO_WEAVIATE,
+  weaviateProgramForTests,
 } from './services.ts';
 import { killTestFiles, runTestFile } from './testFile.ts';
 
@@ -44,6 +46,7 @@ async function main(pattern: string): Promise<Totals> {
   const needy = files.filter((file) => mentions(join(folder, file), 'postgresForTests('));
   const postgres = needy.length === 0 ? null : await postgresOrReason();
   await saysOllama();
+  say(weaviateProgramForTests() === null ? `not starting Weaviate: ${NO_WEAVIATE}` : 'starting Weaviate from PATH');
   const extra: Record<string, string> = { TEST_RUN_ID: runId };
   const nats = await readyNats(files, totals, extra);
   let ready = nats.files;

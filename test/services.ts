@@ -4,6 +4,7 @@ import { connect as connectNats } from 'nats';
 import pg from 'pg';
 import { findNatsProgram, startNatsServer } from './natsServer.ts';
 import { type PostgresServer, startPostgres } from './postgresServer.ts';
+import { findWeaviateProgram, startWeaviateServer } from './weaviateServer.ts';
 
 const CONNECT_DEADLINE_MS = 10_000;
 const QUERY_DEADLINE_MS = 60_000;
@@ -30,6 +31,31 @@ export async function ollamaForTests(): Promise<{ url: string; description: stri
   const body: unknown = await answer.json();
   const version = typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : '?';
   return { url, description: `Ollama ${version} (TEST_OLLAMA_URL)` };
+}
+
+/** Why tests that start a Weaviate of their own are left out where there is no program. */
+export const NO_WEAVIATE = 'weaviate-server is not on PATH';
+
+/** A program with which a test starts a Weaviate of its own, to kill it; null when there is none. */
+export function weaviateProgramForTests(): ReturnType<typeof findWeaviateProgram> {
+  return findWeaviateProgram(process.env.PATH ?? '');
+}
+
+/**
+ * The Weaviate that TEST_WEAVIATE_URL names, which tests share, else one started here, else null. Rejects when one that is
+ * to be had does not answer.
+ */
+export async function weaviateForTests(): Promise<{ url: string; description: string; stop(): Promise<void> } | null> {
+  const named = process.env.TEST_WEAVIATE_URL;
+  const program = named ? null : weaviateProgramForTests();
+  if (!named && program === null) return null;
+  const server = program === null ? null : await startWeaviateServer(program);
+  const url = named || (server?.url ?? '');
+  const answer = await fetch(`${url}/v1/meta`, { signal: AbortSignal.timeout(CONNECT_DEADLINE_MS) });
+  const body: unknown = await answer.json();
+  const version = typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : '?';
+  const description = `Weaviate ${version} (${server?.origin ?? 'TEST_WEAVIATE_URL'})`;
+  return { url, description, stop: async () => await server?.stop() };
 }
 
 export interface TestNats {
