@@ -1,11 +1,15 @@
 import { z } from 'zod';
-import { decideAgent, type Agent } from '../domain/agent/agent.ts';
-import { profileSchema, type AgentEvent, type AgentProfile } from '../domain/agent/events.ts';
+import { decideAgent, type Agent, type AgentChanges } from '../domain/agent/agent.ts';
+import { memorySchema, profileSchema, type AgentEvent } from '../domain/agent/events.ts';
 import { agents } from './aggregate.ts';
 import { dispatch, type Asked, type Outcome } from './dispatch.ts';
 import type { Engine } from './engine.ts';
 
-export const reviseAgentSchema = z.strictObject(profileSchema.partial().shape);
+export const reviseAgentSchema = z.strictObject({
+  ...profileSchema.partial().shape,
+  /** Null takes it away. */
+  memory: memorySchema.nullable().optional(),
+});
 
 /** Makes a new version; discussions keep the version they pinned. */
 export function reviseAgent(
@@ -14,11 +18,12 @@ export function reviseAgent(
   body: z.output<typeof reviseAgentSchema>,
   asked: Asked,
 ): Promise<Outcome<Agent, AgentEvent>> {
-  const changes: Partial<AgentProfile> = {
+  const changes: AgentChanges = {
     ...(body.name === undefined ? {} : { name: body.name }),
     ...(body.instructions === undefined ? {} : { instructions: body.instructions }),
     ...(body.model === undefined ? {} : { model: body.model }),
     ...(body.fallbacks === undefined ? {} : { fallbacks: body.fallbacks }),
+    ...(body.memory === undefined ? {} : { memory: body.memory }),
   };
   return dispatch(
     engine,

@@ -69,6 +69,12 @@ export const metrics = {
     labels: ['provider'],
     help: 'Turns passed over because their model had no place free; one that waits is counted at each look',
   },
+  recall_total: {
+    kind: 'counter',
+    labels: ['outcome'],
+    help: 'Turns of agents with a memory, by what it gave: found, nothing, or none because it was late or unavailable',
+    zero: [{ outcome: 'found' }, { outcome: 'nothing' }, { outcome: 'late' }, { outcome: 'unavailable' }],
+  },
   turn_takeovers_total: {
     kind: 'counter',
     labels: [],

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import type { AgentModel, AgentProfile, Fallbacks } from '../domain/agent/events.ts';
+import type { AgentMemory, AgentModel, AgentProfile, Fallbacks } from '../domain/agent/events.ts';
 import { streamId, streamKind } from '../domain/envelope.ts';
 import type { LogEvent, Projection, Table } from './projection.ts';
 import { decodeRow, liveView, selectList } from './tables.ts';
@@ -13,6 +13,7 @@ export type AgentRow = {
   instructions: string;
   model: AgentModel;
   fallbacks: Fallbacks;
+  memory: AgentMemory | null;
   retired: boolean;
   revision: number;
   position: string;
@@ -29,6 +30,7 @@ export type AgentVersionRow = {
   instructions: string;
   model: AgentModel;
   fallbacks: Fallbacks;
+  memory: AgentMemory | null;
   at: string;
 };
 
@@ -42,6 +44,7 @@ const agentsTable: Table<AgentRow> = {
     instructions: 'text',
     model: 'json',
     fallbacks: 'json',
+    memory: 'json',
     retired: 'boolean',
     revision: 'integer',
     position: 'position',
@@ -87,6 +90,7 @@ const agentVersionsTable: Table<AgentVersionRow> = {
     instructions: 'text',
     model: 'json',
     fallbacks: 'json',
+    memory: 'json',
     at: 'time',
   },
   key: 'key',
@@ -110,14 +114,14 @@ const agentVersionsTable: Table<AgentVersionRow> = {
 
 export const agents: Projection = {
   name: 'agents',
-  schemaVersion: 2,
+  schemaVersion: 3,
   tables: [agentsTable, agentVersionsTable],
   handles: ['AgentRegistered', 'AgentRevised', 'AgentRetired'],
   streamLocal: true,
 };
 
-function profileColumns({ name, instructions, model, fallbacks = [] }: AgentProfile) {
-  return { name, instructions, model, fallbacks };
+function profileColumns({ name, instructions, model, fallbacks = [], memory }: AgentProfile) {
+  return { name, instructions, model, fallbacks, memory: memory ?? null };
 }
 
 function versionOf(event: LogEvent): number | null {

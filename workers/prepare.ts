@@ -10,6 +10,7 @@ import { renderPrompt, type RenderedPrompt } from '../domain/prompt/render.ts';
 import type { AgentProfiles } from './agentProfiles.ts';
 import { chooseModel } from './chooseModel.ts';
 import type { Circuits } from './circuit.ts';
+import { NOTHING_RECALLED, recall, type Patience } from './recall.ts';
 import type { Transcripts } from './transcripts.ts';
 import type { WorkerContext } from './worker.ts';
 
@@ -42,13 +43,17 @@ export interface Blocked {
   readonly afterMs: number;
 }
 
-/** Plans and renders the next attempt of the open turn from the state at one revision. */
+/**
+ * Plans and renders the next attempt of the open turn from the state at one revision.
+ * @param patience what is left of the time to recall something.
+ */
 export async function prepareAttempt(
-  ctx: WorkerContext,
+  ctx: Pick<WorkerContext, 'engine' | 'models' | 'recall' | 'telemetry' | 'log'>,
   from: { transcripts: Transcripts; profiles: AgentProfiles; circuits: Circuits },
   discussionId: string,
   state: ExistingDiscussion,
   turn: OpenTurn,
+  patience: Patience,
 ): Promise<Prepared | Blocked> {
   const speaker = state.participants.find((each) => each.participantId === turn.participantId);
   if (speaker?.agentId === undefined || speaker.agentVersion === undefined)
@@ -61,13 +66,20 @@ export async function prepareAttempt(
   const model = ctx.models.get(profile.model.provider) ?? null;
   const { description, failure: silent } = await describe(ctx, profile, model);
   const contextText = await from.transcripts.contextText(discussionId, state);
-  const { basis, reserved, fits } = planPrompt(state, { profile, version }, description, contextText);
-  const failure = silent ?? (fits ? null : tooNarrow());
-  const transcript = await from.transcripts.window(discussionId, state, basis.window);
-  const { instructions } = profile;
-  const rendered = renderPrompt(promptMaterial(state, turn, { contextText, transcript, instructions }), basis);
+  const plan = planPrompt(state, { profile, version }, description, contextText);
+  const failure = silent ?? (plan.fits ? null : tooNarrow());
+  const transcript = await from.transcripts.window(discussionId, state, plan.basis.window);
+  const { instructions, memory } = profile;
+  const wanted = { discussionId, state, turn, plan, contextText, transcript };
+  // An attempt that fails at once need not remember anything.
+  const { recorded, recalled, tokens } =
+    memory === undefined || failure !== null ? NOTHING_RECALLED : await recall(ctx, { ...wanted, memory }, patience);
+  const basis = { ...plan.basis, ...recorded };
+  const material = promptMaterial(state, turn, { contextText, transcript, recalled, instructions });
+  const rendered = renderPrompt(material, basis);
+  const record = { ...basis, sha256: rendered.sha256 };
   const chosen = choice.chain === undefined ? {} : { chain: choice.chain };
-  return { record: { ...basis, sha256: rendered.sha256 }, rendered, reserved, model, profile, ...chosen, failure };
+  return { record, rendered, reserved: plan.reserved + tokens, model, profile, ...chosen, failure };
 }
 
 function tooNarrow(): ModelFailure {
@@ -76,7 +88,7 @@ function tooNarrow(): ModelFailure {
 }
 
 async function describe(
-  ctx: WorkerContext,
+  ctx: Pick<WorkerContext, 'engine'>,
   profile: AgentProfile,
   model: LanguageModel | null,
 ): Promise<{ description: ModelDescription; failure: ModelFailure | null }> {

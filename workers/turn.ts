@@ -17,6 +17,7 @@ import { claimSurely } from './claimSurely.ts';
 import { measureAttempt } from './measureAttempt.ts';
 import type { NoPlace, Places } from './places.ts';
 import { prepareAttempt, type Prepared } from './prepare.ts';
+import { RECALL_MS } from './recall.ts';
 import { attemptOf, settle, type Running } from './settle.ts';
 import type { Transcripts } from './transcripts.ts';
 import { askedBy, type WorkerContext } from './worker.ts';
@@ -80,11 +81,12 @@ async function claimOpenTurn(ctx: WorkerContext, from: TurnSources, wake: Wake):
   // What is cached may be behind another process's writes, and a sweeper's wake-up names no revision to compare with.
   if (loaded.revision < wake.revision || !('turnId' in claimable(loaded, turnId, ctx.engine.clock.now())))
     loaded = await refresh(ctx.engine, discussions, stream);
+  const patience = { leftMs: RECALL_MS };
   for (let races = 0; races < MAX_CLAIM_RACES; races += 1) {
     const open = claimable(loaded, turnId, ctx.engine.clock.now());
     if (!('turnId' in open)) return open;
     const state = loaded.state as ExistingDiscussion;
-    const prepared = await prepareAttempt(ctx, from, discussionId, state, open);
+    const prepared = await prepareAttempt(ctx, from, discussionId, state, open, patience);
     if ('kind' in prepared) return prepared;
     const noPlace = prepared.failure === null ? await from.places.take(turnId, prepared.profile.model) : null;
     if (noPlace !== null) return noPlace;

@@ -5,6 +5,7 @@ import type { Deadlines } from '../domain/model.ts';
 import type { Actor, Bus, LanguageModel, Leases, Slots } from '../domain/ports.ts';
 import type { Log, Telemetry } from '../domain/telemetry.ts';
 import type { discussionQueries } from '../projections/discussions.ts';
+import type { PassageSearch } from '../projections/passageSearch.ts';
 import type { turnQueries } from '../projections/turnQueries.ts';
 import type { CircuitSettings } from './circuit.ts';
 
@@ -39,6 +40,8 @@ export interface WorkerContext {
   readonly models: ReadonlyMap<string, LanguageModel>;
   readonly turns: ReturnType<typeof turnQueries>;
   readonly discussions: ReturnType<typeof discussionQueries>;
+  /** What agents with a memory ask before they speak; without it they go without, and that is recorded. */
+  readonly recall?: PassageSearch['semantic'] | null;
   /** Stays the same over restarts, so that a restarted worker finds its old claims. */
   readonly worker: string;
   /** Another one at each start; short, since every claim carries it. */

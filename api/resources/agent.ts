@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fallbacksSchema, modelSchema } from '../../domain/agent/events.ts';
+import { fallbacksSchema, memorySchema, modelSchema } from '../../domain/agent/events.ts';
 import type { AgentRow } from '../../projections/agents.ts';
 
 export const agentSchema = z
@@ -11,6 +11,8 @@ export const agentSchema = z
     model: modelSchema,
     /** Asked in this order when the model before them failed. */
     fallbacks: fallbacksSchema,
+    /** What it recalls before it speaks; null for nothing. */
+    memory: memorySchema.nullable(),
     version: z.int(),
     retired: z.boolean(),
     revision: z.int(),
@@ -24,6 +26,7 @@ export const exampleAgentBody = {
   instructions: 'You are a careful engineer. Look for what could go wrong.',
   model: { provider: 'ollama' as const, name: 'qwen2.5:0.5b' },
   fallbacks: [{ provider: 'offline' as const, name: 'offline' }],
+  memory: { scope: 'discussion' as const, k: 5, maxTokens: 600, minScore: 0.3 },
 };
 
 export const exampleAgent = {
@@ -39,8 +42,8 @@ export const exampleAgent = {
 
 /** An agent as the API shows it. */
 export function showAgent(row: AgentRow): z.input<typeof agentSchema> {
-  const { id, project, name, instructions, model, fallbacks, version, retired, revision } = row;
+  const { id, project, name, instructions, model, fallbacks, memory, version, retired, revision } = row;
   const { registeredAt, updatedAt } = row;
-  const what = { name, instructions, model, fallbacks, version, retired };
+  const what = { name, instructions, model, fallbacks, memory, version, retired };
   return { id, projectId: project, ...what, revision, registeredAt, updatedAt };
 }

@@ -139,8 +139,8 @@ async function showVersion(ctx: ApiContext, row: AgentRow, version: number | und
   if (version === undefined || version === row.version) return { body: shown, revision: row.revision };
   const old = await ctx.agents.version(row.id, version);
   if (old === null) throw new Refusal('not-found', `this agent has no version ${version}`);
-  const { name, instructions, model, fallbacks, at } = old;
-  return { body: { ...shown, name, instructions, model, fallbacks, version, updatedAt: at } };
+  const { name, instructions, model, fallbacks, memory, at } = old;
+  return { body: { ...shown, name, instructions, model, fallbacks, memory, version, updatedAt: at } };
 }
 
 function answer({ id, state, revision, position, replayed }: Outcome<Agent, AgentEvent>): Answer {

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { agents } from '../../commands/aggregate.ts';
 import { readLineage } from '../../commands/lineage.ts';
+import { readRecalled } from '../../commands/readRecalled.ts';
 import { refresh } from '../../commands/states.ts';
 import { profileAt } from '../../domain/agent/agent.ts';
 import { whySchema, type DiscussionEvent } from '../../domain/discussion/events.ts';
 import { createReplay, renderAttempt, type ClaimedAttempt } from '../../domain/discussion/replay.ts';
+import { recallSchema, retrievedSchema } from '../../domain/discussion/retrieved.ts';
 import { canRender, type RenderedPrompt } from '../../domain/prompt/render.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { authorizeDiscussion, type ApiContext } from '../context.ts';
@@ -30,6 +32,10 @@ const promptSchema = z
     recordedSha256: sha256,
     matches: z.boolean(),
     messages: z.array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })),
+    /** What the agent recalled, in the order in which it was shown; null for one without a memory. */
+    retrieved: z.array(retrievedSchema).nullable(),
+    /** How it was looked for, and why in vain. */
+    recall: recallSchema.nullable(),
     /** Why this participant was given the floor. */
     why: whySchema,
   })
@@ -41,12 +47,19 @@ const example = {
   number: exampleTurn.number,
   participantId: exampleTurn.participantId,
   attempt: 1,
-  renderer: 'r1',
-  canonical: '{"messages":[{"content":"You take part in a discussion.","role":"system"}],"model":{},"renderer":"r1"}',
+  renderer: 'r2',
+  canonical: '{"messages":[{"content":"You take part in a discussion.","role":"system"}],"model":{},"renderer":"r2"}',
   sha256: hash,
   recordedSha256: hash,
   matches: true,
   messages: [{ role: 'system' as const, content: 'You take part in a discussion.' }],
+  retrieved: [
+    {
+      ...{ eventId: exampleTurn.turnId, stream: 'discussion-01890a5d-ac96-774b-bcce-b302099a8057', revision: 12 },
+      ...{ kind: 'message' as const, from: 0, to: 84, score: 0.71, author: 'Ada' },
+    },
+  ],
+  recall: { scope: 'discussion' as const, model: 'builtin' },
   why: exampleTurn.why,
 };
 
@@ -115,7 +128,8 @@ async function renderedAgain(ctx: ApiContext, of: ClaimedAttempt): Promise<Rende
       `this prompt was made by renderer ${renderer}: ask a newer program, this one has none`,
     );
   const { state } = await refresh(ctx.engine, agents, `agent-${of.agentId}`);
-  return { ...renderAttempt(of, profileAt(state, agentVersion).instructions), of };
+  const recalled = await readRecalled(ctx.engine.store, of.before.projectId, of.record);
+  return { ...renderAttempt(of, profileAt(state, agentVersion).instructions, recalled), of };
 }
 
 function answer({ of, canonical, sha256, messages }: Rendered): Answer {
@@ -123,7 +137,7 @@ function answer({ of, canonical, sha256, messages }: Rendered): Answer {
   const { turnId, number, participantId } = turn;
   const matches = sha256 === record.sha256;
   const hashes = { sha256, recordedSha256: record.sha256, matches };
-  return {
-    body: { turnId, number, participantId, attempt, renderer: record.renderer, canonical, ...hashes, messages, why },
-  };
+  const { renderer, retrieved = null, recall = null } = record;
+  const asked = { turnId, number, participantId, attempt, renderer };
+  return { body: { ...asked, canonical, ...hashes, messages, retrieved, recall, why } };
 }

@@ -1,5 +1,5 @@
 import { Refusal } from '../refusal.ts';
-import type { AgentEvent, AgentModel, AgentProfile } from './events.ts';
+import type { AgentEvent, AgentMemory, AgentModel, AgentProfile } from './events.ts';
 
 export type Agent =
   | { readonly status: 'none' }
@@ -15,9 +15,12 @@ export const AGENT_FOLD = 1;
 
 const MAX_VERSIONS = 1000;
 
+/** What a new version has that the one before had not; a memory of null takes it away. */
+export type AgentChanges = Partial<Omit<AgentProfile, 'memory'>> & { readonly memory?: AgentMemory | null };
+
 export type AgentCommand =
   | { readonly kind: 'register'; readonly projectId: string; readonly profile: AgentProfile }
-  | { readonly kind: 'revise'; readonly changes: Partial<AgentProfile> }
+  | { readonly kind: 'revise'; readonly changes: AgentChanges }
   | { readonly kind: 'retire'; readonly reason?: string };
 
 /** Total: an event that does not fit the state changes nothing. */
@@ -35,8 +38,8 @@ export function evolveAgent(state: Agent, event: AgentEvent): Agent {
 }
 
 /**
- * @throws Refusal when the state forbids it (`conflict`), there is no such agent (`not-found`), or its fall-backs do not go
- * with its model (`invalid`).
+ * @throws Refusal when the state forbids it (`conflict`), there is no such agent (`not-found`), or its fall-backs or memory do
+ * not go with its model (`invalid`).
  */
 export function decideAgent(state: Agent, command: AgentCommand): AgentEvent[] {
   if (command.kind === 'register') {
@@ -49,11 +52,16 @@ export function decideAgent(state: Agent, command: AgentCommand): AgentEvent[] {
   if (command.kind === 'retire')
     return [{ type: 'AgentRetired', data: command.reason === undefined ? {} : { reason: command.reason } }];
   if (Object.keys(command.changes).length === 0)
-    throw new Refusal('invalid', 'nothing to change: give name, instructions, model or fallbacks');
+    throw new Refusal('invalid', 'nothing to change: give name, instructions, model, fallbacks or memory');
   if (state.versions.length >= MAX_VERSIONS)
     throw new Refusal('conflict', `an agent has at most ${MAX_VERSIONS} versions: register a new one`);
-  const profile = consistent({ ...profileAt(state, state.versions.length), ...command.changes });
+  const profile = consistent(revised(profileAt(state, state.versions.length), command.changes));
   return [{ type: 'AgentRevised', data: { version: state.versions.length + 1, profile } }];
+}
+
+function revised({ memory, ...before }: AgentProfile, { memory: given, ...changes }: AgentChanges): AgentProfile {
+  const kept = given === undefined ? memory : given;
+  return { ...before, ...changes, ...(kept == null ? {} : { memory: kept }) };
 }
 
 /** The agent's models in the order in which they are asked: its own, then its fall-backs. */
@@ -65,14 +73,20 @@ export function modelChain({ model, fallbacks = [] }: AgentProfile): readonly [A
 function consistent(profile: AgentProfile): AgentProfile {
   const [own, ...others] = modelChain(profile);
   if (others.length > 0 && own.provider === 'external')
-    throw unfit('not-asked', 'an agent that runs elsewhere has no fall-backs');
+    throw unfit('/fallbacks', 'not-asked', 'an agent that runs elsewhere has no fall-backs');
+  if (profile.memory !== undefined && own.provider === 'external')
+    throw unfit('/memory', 'not-asked', 'an agent that runs elsewhere is shown no prompt that could recall anything');
   if (others.some(({ provider, name }) => provider === own.provider && name === own.name))
-    throw unfit('same-model', `${own.provider}/${own.name} is the model of the agent: it cannot be its fall-back too`);
+    throw unfit(
+      '/fallbacks',
+      'same-model',
+      `${own.provider}/${own.name} is the model of the agent: it cannot be its fall-back too`,
+    );
   return profile;
 }
 
-function unfit(code: string, detail: string): Refusal {
-  return new Refusal('invalid', detail, { issues: [{ pointer: '/fallbacks', code, detail }] });
+function unfit(pointer: string, code: string, detail: string): Refusal {
+  return new Refusal('invalid', detail, { issues: [{ pointer, code, detail }] });
 }
 
 /** @throws Refusal `not-found` when the agent has no such version. */

@@ -19,6 +19,19 @@ export const fallbacksSchema = z
 
 export type Fallbacks = z.infer<typeof fallbacksSchema>;
 
+/** What an agent recalls before it speaks, of what its prompt does not show (any more). */
+export const memorySchema = z.strictObject({
+  /** Where it is looked for: in the discussion alone, or in all of its project. */
+  scope: z.enum(['discussion', 'project']),
+  /** Most passages for one turn. */
+  k: z.int().min(1).max(20).default(5),
+  /** Most tokens for them, taken off what document and messages may use. */
+  maxTokens: z.int().min(50).max(8_000).default(600),
+  /** Cosine similarity below which nothing is recalled. */
+  minScore: z.number().min(-1).max(1).default(0.3),
+});
+export type AgentMemory = z.infer<typeof memorySchema>;
+
 /** What an agent is, at one version. */
 export const profileSchema = z.strictObject({
   name: lineOfText(64).refine((name) => !/[@<>[\]{}|]/.test(name), {
@@ -28,6 +41,7 @@ export const profileSchema = z.strictObject({
   model: modelSchema,
   /** Asked in this order when the model before them failed. */
   fallbacks: fallbacksSchema.optional(),
+  memory: memorySchema.optional(),
 });
 export type AgentProfile = z.infer<typeof profileSchema>;
 

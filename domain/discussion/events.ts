@@ -3,6 +3,7 @@ import { contentSchema } from '../content.ts';
 import { parametersSchema, providers, stopReasons } from '../model.ts';
 import { lineOfText, personal, plainText } from '../text.ts';
 import { chainSchema } from './chain.ts';
+import { recalled } from './retrieved.ts';
 
 const id = z.uuid();
 
@@ -93,8 +94,7 @@ export const promptRecordSchema = z.strictObject({
   model: z.strictObject({ provider: z.enum(providers), name: z.string(), digest: z.string().nullable() }),
   parameters: parametersSchema,
   controlTokens: z.array(z.string()),
-  /** What was recalled for it; absent while nothing is. */
-  retrieved: z.array(z.never()).optional(),
+  ...recalled,
 });
 export type PromptRecord = z.infer<typeof promptRecordSchema>;
 

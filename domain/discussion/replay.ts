@@ -3,12 +3,13 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../codec.ts';
 import type { RecordedEvent } from '../envelope.ts';
 import { promptMaterial, saidIn, utteranceOf, type Said } from '../prompt/material.ts';
+import type { Recalled } from '../prompt/recalled.ts';
 import { renderPrompt, type RenderedPrompt, type Utterance } from '../prompt/render.ts';
 import type { DiscussionEvent, PromptRecord, Why } from './events.ts';
 import { evolveDiscussion, placeOf } from './evolve.ts';
 import type { Discussion, ExistingDiscussion, OpenTurn } from './state.ts';
 
-/** An attempt as its claim recorded it, with what its prompt was made of; only its agent's instructions are missing. */
+/** An attempt as its claim recorded it, with what its prompt was made of; its agent's instructions and the texts it recalled are missing. */
 export interface ClaimedAttempt {
   readonly turn: OpenTurn;
   readonly attempt: number;
@@ -78,12 +79,17 @@ function shown(said: readonly Said[], window: PromptRecord['window']): Said[] {
 /**
  * An attempt's prompt once more, by the renderer that made it.
  * @param instructions of the agent, at the record's version.
+ * @param recalled what the record's `retrieved` names, wherever in the project it was said.
  * @throws RangeError for a renderer that this program does not have.
  */
-export function renderAttempt(attempt: ClaimedAttempt, instructions: string): RenderedPrompt {
+export function renderAttempt(
+  attempt: ClaimedAttempt,
+  instructions: string,
+  recalled: readonly Recalled[],
+): RenderedPrompt {
   const { before, turn, contextText, transcript, record } = attempt;
   const { sha256: _recorded, ...basis } = record;
-  return renderPrompt(promptMaterial(before, turn, { contextText, transcript, instructions }), basis);
+  return renderPrompt(promptMaterial(before, turn, { contextText, transcript, recalled, instructions }), basis);
 }
 
 /** SHA-256 of a folded state as canonical JSON (RFC 8785): equal events give equal hashes, wherever and whenever they are folded. */

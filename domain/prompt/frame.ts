@@ -4,7 +4,7 @@
  */
 
 /** How a frame's first line names what it holds. */
-export type FrameLabel = 'topic' | 'document' | 'participants' | 'message' | 'you';
+export type FrameLabel = 'topic' | 'document' | 'participants' | 'message' | 'recalled' | 'you';
 
 const BREAK = '\u2060';
 

@@ -2,6 +2,7 @@
 import { textOf } from '../content.ts';
 import type { DiscussionEvent } from '../discussion/events.ts';
 import { present, type ExistingDiscussion, type OpenTurn } from '../discussion/state.ts';
+import type { Recalled } from './recalled.ts';
 import type { PromptMaterial, Utterance } from './render.ts';
 
 /** A message of the log; its author by name, or by the participant whose name the state knows. */
@@ -35,13 +36,19 @@ export function utteranceOf({ revision, text, author }: Said, { participants }: 
 /**
  * The material of an attempt at a turn.
  * @param state just before the attempt was claimed; its open turn is `turn`.
- * @param given what the state does not carry: the document, the messages of the window, the agent's instructions.
+ * @param given what the state does not carry: the document, the messages of the window, what was recalled, the agent's
+ * instructions.
  * @throws RangeError for the turn of somebody who never joined.
  */
 export function promptMaterial(
   state: ExistingDiscussion,
   turn: Pick<OpenTurn, 'turnId' | 'participantId' | 'number'>,
-  given: { contextText: string | null; transcript: readonly Utterance[]; instructions: string },
+  given: {
+    contextText: string | null;
+    transcript: readonly Utterance[];
+    recalled: readonly Recalled[];
+    instructions: string;
+  },
 ): PromptMaterial {
   const speaker = state.participants.find((each) => each.participantId === turn.participantId);
   if (speaker === undefined) throw new RangeError(`turn ${turn.turnId} is nobody's`);
@@ -52,6 +59,7 @@ export function promptMaterial(
     contextText: given.contextText,
     participants: present(state).map((each) => each.name),
     transcript: given.transcript,
+    recalled: given.recalled,
     speaker: { name: speaker.name, instructions: given.instructions },
     turnNumber: turn.number,
   };

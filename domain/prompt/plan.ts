@@ -21,13 +21,16 @@ export interface PromptPlan {
   readonly basis: PromptBasis;
   /** Most tokens that the attempt can cost, prompt and answer. */
   readonly reserved: number;
+  /** Most of what may be recalled, in tokens; `reserved` comes without it. */
+  readonly recallTokens: number;
   /** Whether topic and instructions leave room for anything else: when not, no attempt can succeed. */
   readonly fits: boolean;
 }
 
 /**
  * What an attempt will show and send, within the model's context: part for the answer, at most 45 % for the document, the
- * rest for the transcript's window. `windowDivisor` > 1 shrinks document and window after a prompt that was too long.
+ * rest for the transcript's window; of an agent that recalls, its share of it comes first, at most half. `windowDivisor` > 1
+ * shrinks them all after a prompt that was too long.
  * @param contextText that of the DiscussionOpened (states do not carry it: it may be long).
  */
 export function planPrompt(
@@ -53,7 +56,9 @@ export function planPrompt(
     estimateTokens(names.join(', ')) +
     Math.ceil(estimateTokens(agent.profile.instructions) / INSTRUCTIONS_STEP_TOKENS) * INSTRUCTIONS_STEP_TOKENS;
   const divisor = discussion.turn?.windowDivisor ?? 1;
-  const usable = Math.max(0, Math.floor(((contextTokens - outputTokens) * USABLE_SHARE - fixed) / divisor));
+  const free = Math.max(0, Math.floor(((contextTokens - outputTokens) * USABLE_SHARE - fixed) / divisor));
+  const recallTokens = Math.min(agent.profile.memory?.maxTokens ?? 0, Math.floor(free / 2));
+  const usable = free - recallTokens;
   const context = excerpt(contextText ?? '', discussion.topic, Math.floor(usable * 0.45) * 4);
   const documentTokens = context.reduce((sum, [from, to]) => sum + PART_FRAME_TOKENS + Math.ceil((to - from) / 4), 0);
   const windowBudget = Math.max(64, usable - documentTokens);
@@ -72,6 +77,7 @@ export function planPrompt(
       controlTokens: [...model.controlTokens],
     },
     reserved: fixed + documentTokens + Math.min(windowBudget, windowTokens(discussion, window)) + outputTokens,
+    recallTokens,
     fits: fixed <= (contextTokens - outputTokens) * USABLE_SHARE,
   };
 }

@@ -3,6 +3,7 @@ import { canonicalJson } from '../codec.ts';
 import type { PromptRecord } from '../discussion/events.ts';
 import type { PromptMessage } from '../model.ts';
 import { frame, harmless } from './frame.ts';
+import { recalledPart, type Recalled } from './recalled.ts';
 
 /** What was said, as the renderer needs it. Attribution comes from event metadata, never from text. */
 export interface Utterance {
@@ -20,6 +21,8 @@ export interface PromptMaterial {
   readonly participants: readonly string[];
   /** The messages of the record's window, in order. */
   readonly transcript: readonly Utterance[];
+  /** What the record's `retrieved` names, in its order. */
+  readonly recalled: readonly Recalled[];
   readonly speaker: { readonly name: string; readonly instructions: string };
   readonly turnNumber: number;
 }
@@ -34,9 +37,12 @@ export interface RenderedPrompt {
 export type PromptBasis = Omit<PromptRecord, 'sha256'>;
 
 /** The renderer new prompts are made with; older ones stay, so that every past prompt can be rendered again. */
-export const RENDERER = 'r1';
+export const RENDERER = 'r2';
 
-const renderers: Readonly<Record<string, (material: PromptMaterial, basis: PromptBasis) => PromptMessage[]>> = { r1 };
+const renderers: Readonly<Record<string, (material: PromptMaterial, basis: PromptBasis) => PromptMessage[]>> = {
+  r1,
+  r2,
+};
 
 /** Whether this program has a renderer. */
 export function canRender(renderer: string): boolean {
@@ -81,6 +87,15 @@ function r1(material: PromptMaterial, basis: PromptBasis): PromptMessage[] {
       'Add something new, answer what was said last, do not repeat frames or names of roles.',
   ].join('\n');
   return [{ role: 'system', content: head }, ...said, { role: 'user', content: own }];
+}
+
+/** As r1, with what was recalled between the transcript and the agent's own part: all before it stays the same between turns. */
+function r2(material: PromptMaterial, basis: PromptBasis): PromptMessage[] {
+  const messages = r1(material, basis);
+  const own = messages.at(-1);
+  if (own === undefined || material.recalled.length === 0) return messages;
+  const part = recalledPart(material.recalled, material.nonce, basis.controlTokens);
+  return [...messages.slice(0, -1), { ...own, content: `${part}\n\n${own.content}` }];
 }
 
 function shortened(text: string, chars: number): string {

@@ -139,4 +139,36 @@ test('a claim that was changed does not match, and a renderer of a newer program
   expected(await changed(({ prompt }) => ({ ...prompt, renderer: 'r99' })), 409, 'conflict');
 });
 
+test('what was recalled is read from the log, of any discussion of the project and of none elsewhere', async () => {
+  const { id } = await talkingDiscussion(on, 2);
+  await shown(on, `/discussions/${id}`, (body) => body['status'] === 'concluded');
+  const other = await quietDiscussion(on);
+  expected(await on.post(`/discussions/${other.id}/messages`, { content: 'The password is teapot, they say.' }), 201);
+  const said: RecordedEvent[] = [];
+  for await (const event of on.service.running.storage.store.read(`discussion-${other.id}`)) said.push(event);
+  const { id: eventId = '', stream = '', revision = 0 } = said.find(({ type }) => type === 'MessagePosted') ?? {};
+  const entry = { eventId, stream, revision, kind: 'message' as const, from: 4, to: 22, score: 0.5, author: 'Grace' };
+  const recall = { scope: 'project' as const, model: 'builtin' };
+  const claimed = async (more: Partial<Claim['prompt']>, elsewhere = {}) => {
+    const copy = await copyOf(id, (event) => {
+      const { type, metadata } = event;
+      const data = event.data as Claim;
+      if (type !== 'TurnClaimed') return event;
+      const prompt = { ...data.prompt, retrieved: [{ ...entry, ...elsewhere }], recall, ...more };
+      return { type, metadata, data: { ...data, prompt } };
+    });
+    const [claim] = await claimsOf(copy);
+    return expected(await on.get(`/discussions/${copy}/turns/${claim?.turnId}/prompt`), 200);
+  };
+  const { sha256, ...first } = await claimed({});
+  assert.equal([first['retrieved'], first['recall'], first['matches']], [[entry], recall, false]);
+  const { content } = (first['messages'] as { content: string }[]).at(-1) ?? { content: '' };
+  assert.match(content, /<<[0-9a-f]{16} recalled: Grace, earlier>>\npassword is teapot\n<<\//);
+  const again = await claimed({ sha256: String(sha256) });
+  assert.equal([again['sha256'], again['matches']], [sha256, true]);
+  // Another event than the one that was recorded, as of another project, is not shown.
+  const forged = await claimed({}, { eventId: UNKNOWN });
+  assert.not.match(JSON.stringify(forged['messages']), 'teapot');
+});
+
 test.run();

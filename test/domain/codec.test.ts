@@ -125,6 +125,7 @@ test('which paths are personal', () => {
     DiscussionOpened: ['title', 'topic', 'context.text'],
     DiscussionForked: ['title', 'topic'],
     MessagePosted: ['content.*.text'],
+    TurnClaimed: ['prompt.retrieved.*.author'],
     TurnCompleted: ['content.*.text'],
     TurnAttemptAbandoned: ['partial'],
     DiscussionConcluded: ['detail'],

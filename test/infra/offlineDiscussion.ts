@@ -1,6 +1,7 @@
 /** Prompts and discussions for the tests of the offline model. */
 import { readFileSync } from 'node:fs';
 import type { GenerateRequest, ModelEvent, ModelParameters } from '../../domain/model.ts';
+import type { Recalled } from '../../domain/prompt/recalled.ts';
 import { renderPrompt, type Utterance } from '../../domain/prompt/render.ts';
 import { createOfflineModel } from '../../infra/offlineModel.ts';
 import { wallClock } from '../standins/wallClock.ts';
@@ -20,6 +21,7 @@ export interface Setting {
   readonly topic?: string;
   readonly document?: string | null;
   readonly said?: readonly Utterance[];
+  readonly recalled?: readonly Recalled[];
   readonly speaker?: Agent | undefined;
   readonly turn?: number;
   readonly parameters?: ModelParameters;
@@ -38,11 +40,12 @@ export function requestFor(setting: Setting): GenerateRequest {
       contextText: document,
       participants: agents.map(({ name }) => name),
       transcript: setting.said ?? [],
+      recalled: setting.recalled ?? [],
       speaker: setting.speaker ?? { name: 'Nora', instructions: '' },
       turnNumber: setting.turn ?? (setting.said?.length ?? 0) + 1,
     },
     {
-      renderer: 'r1',
+      renderer: 'r2',
       window: null,
       context: document ? [[0, document.length]] : [],
       messageChars: 20_000,

@@ -64,6 +64,8 @@ export interface TestEngineOptions {
   readonly slots?: (slots: Slots) => Slots;
   readonly turns?: (turns: WorkerContext['turns']) => WorkerContext['turns'];
   readonly roles?: ReadonlySet<WorkerRole>;
+  /** What agents with a memory ask. */
+  readonly recall?: WorkerContext['recall'];
 }
 
 export interface TestEngine {
@@ -117,6 +119,7 @@ export async function startTestEngine(url: string, options: TestEngineOptions = 
       models: new Map<string, LanguageModel>([['offline', models], ...(options.more ?? [])]),
       turns,
       discussions: discussionQueries(knex),
+      recall: options.recall ?? null,
       worker,
       incarnation: systemIds.next(),
       settings: { ...settings, ...options.settings },

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { agents } from '../../commands/aggregate.ts';
 import { forkDiscussion, forkDiscussionSchema } from '../../commands/forkDiscussion.ts';
 import { readLineage } from '../../commands/lineage.ts';
+import { readRecalled } from '../../commands/readRecalled.ts';
 import { load } from '../../commands/states.ts';
 import { profileAt } from '../../domain/agent/agent.ts';
 import { createReplay, renderAttempt } from '../../domain/discussion/replay.ts';
@@ -39,7 +40,8 @@ async function prompts(id: string): Promise<string[]> {
     const attempt = replay.next(event, index);
     if (attempt === null) continue;
     const { state } = await load(on.engine, agents, `agent-${attempt.agentId}`);
-    const rendered = renderAttempt(attempt, profileAt(state, attempt.record.agentVersion).instructions);
+    const recalled = await readRecalled(on.store, attempt.before.projectId, attempt.record);
+    const rendered = renderAttempt(attempt, profileAt(state, attempt.record.agentVersion).instructions, recalled);
     assert.is(rendered.sha256, attempt.record.sha256, `attempt at index ${index}`);
     if (event.stream === `discussion-${id}`) shown.push(JSON.stringify(rendered.messages));
   }

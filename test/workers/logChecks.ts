@@ -1,6 +1,7 @@
 /** What must hold of a discussion in the log, whatever happened to its workers (design: I2, I3, I4, I6, I9). */
 import * as assert from 'uvu/assert';
 import { agents, discussions } from '../../commands/aggregate.ts';
+import { readRecalled } from '../../commands/readRecalled.ts';
 import { load } from '../../commands/states.ts';
 import { profileAt } from '../../domain/agent/agent.ts';
 import { textOf } from '../../domain/content.ts';
@@ -90,6 +91,7 @@ async function promptOf(
       participants: state.participants.filter(({ left }) => !left).map(({ name }) => name),
       transcript:
         window === null ? [] : said.filter((each) => each.revision >= window.from && each.revision <= window.to),
+      recalled: await readRecalled(of.store, state.projectId, prompt),
       speaker: { name: speaker?.name ?? '', instructions: profileAt(loaded.state, basis.agentVersion).instructions },
       turnNumber: number,
     },

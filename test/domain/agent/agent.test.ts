@@ -128,4 +128,28 @@ test('fall-backs go with the model, also where only one of the two is changed', 
   assert.equal(modelChain(profileAt(moved, 2)), [external]);
 });
 
+test('a memory has defaults within bounds, is kept by revisions, and taken away by null', () => {
+  const parsed = (memory: unknown) => profileSchema.safeParse({ ...profile, memory }).data?.memory;
+  const memory = { scope: 'project' as const, k: 5, maxTokens: 600, minScore: 0.3 };
+  assert.equal(parsed({ scope: 'project' }), memory);
+  assert.is('memory' in profileSchema.parse(profile), false, 'events from before stay as they are');
+  for (const bad of [
+    {},
+    { scope: 'all' },
+    { ...memory, k: 0 },
+    { ...memory, maxTokens: 9000 },
+    { ...memory, minScore: 2 },
+  ])
+    assert.is(parsed(bad), undefined, JSON.stringify(bad));
+  const with_ = after({ status: 'none' }, { ...register, profile: { ...profile, memory } });
+  const revised = after(with_, { kind: 'revise', changes: { instructions: 'Be kind.' } });
+  assert.equal(profileAt(revised, 2).memory, memory);
+  const without = after(revised, { kind: 'revise', changes: { memory: null } });
+  assert.is('memory' in profileAt(without, 3), false);
+  const external = { provider: 'external' as const, name: 'elsewhere' };
+  refuses(with_, { kind: 'revise', changes: { model: external } }, 'invalid', /recall/);
+  const moved = after(with_, { kind: 'revise', changes: { model: external, memory: null } });
+  assert.equal(profileAt(moved, 2).model, external);
+});
+
 test.run();

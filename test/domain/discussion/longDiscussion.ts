@@ -9,6 +9,7 @@ import type { Discussion, ExistingDiscussion, OpenTurn } from '../../../domain/d
 import type { NewEvent, RecordedEvent } from '../../../domain/envelope.ts';
 import type { EventStore } from '../../../domain/ports.ts';
 import { planPrompt } from '../../../domain/prompt/plan.ts';
+import { recalledFrom } from '../../../domain/prompt/recalled.ts';
 import { renderPrompt, type Utterance } from '../../../domain/prompt/render.ts';
 import { agent, decidingOf, open, post, startMs, usage } from '../given.ts';
 
@@ -35,7 +36,7 @@ interface Writing {
   revision: number;
   commands: number;
   attempts: number;
-  readonly said: Utterance[];
+  readonly said: (Utterance & { readonly eventId: string })[];
   readonly hashes: Map<number, string>;
 }
 
@@ -85,16 +86,29 @@ function promptOf(writing: Writing, turn: OpenTurn) {
   const agentNow = { profile: { name: speaker?.name ?? '', instructions, model }, version: 1 };
   const tokens = { contextTokens: 1024, defaultContextTokens: 1024, controlTokens: ['<|im_end|>'] };
   const contextText = 'Tea is a leaf.\n\nCoffee is a bean.';
-  const { basis, reserved } = planPrompt(state, agentNow, { ...model, digest: null, ...tokens }, contextText);
-  const { from = 0, to = -1 } = basis.window ?? {};
+  const { basis: planned, reserved } = planPrompt(state, agentNow, { ...model, digest: null, ...tokens }, contextText);
+  const { from = 0, to = -1 } = planned.window ?? {};
+  const passages = recalledBefore(writing, from);
+  const basis = { ...planned, retrieved: passages.map(({ entry }) => entry) };
   const material = {
     ...{ nonce: state.nonce, title: state.title, topic: state.topic, contextText },
     participants: ['Ada', 'Bob', 'Cleo'],
+    recalled: passages.map(({ entry, text }) => recalledFrom(entry, text)),
     transcript: writing.said.filter(({ revision }) => revision >= from && revision <= to),
     speaker: { name: speaker?.name ?? '', instructions },
     turnNumber: turn.number,
   };
   return { reserved, prompt: { ...basis, sha256: renderPrompt(material, basis).sha256 } };
+}
+
+/** Now and then something from long ago, as an agent with a memory is reminded of it. */
+function recalledBefore({ said, commands }: Writing, window: number) {
+  const [oldest] = said;
+  if (oldest === undefined || oldest.revision >= window || commands % 7 !== 0) return [];
+  const { eventId, revision, author, text } = oldest;
+  const stream = `discussion-${longDiscussionId}`;
+  const entry = { eventId, stream, revision, kind: 'message' as const, from: 1, to: text.length, score: 0.5, author };
+  return [{ entry, text }];
 }
 
 async function ask(writing: Writing, command: DiscussionCommand): Promise<void> {
@@ -126,7 +140,7 @@ function take(writing: Writing, event: DiscussionEvent & RecordedEvent): void {
   const { revision } = event;
   const author = nameOf(writing.state, event);
   if (event.type === 'MessagePosted' || event.type === 'TurnCompleted')
-    writing.said.push({ revision, author, text: textOf(event.data.content) });
+    writing.said.push({ revision, author, text: textOf(event.data.content), eventId: event.id });
   if (writing.said.length > 900) writing.said.splice(0, 300);
   writing.state = evolveDiscussion(writing.state, event, placeOf(event));
   writing.revision = revision;

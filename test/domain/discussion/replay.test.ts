@@ -4,6 +4,7 @@ import { connect, Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { discussions } from '../../../commands/aggregate.ts';
 import { readLineage } from '../../../commands/lineage.ts';
+import { readRecalled } from '../../../commands/readRecalled.ts';
 import { refresh } from '../../../commands/states.ts';
 import { createReplay, renderAttempt, stateHash } from '../../../domain/discussion/replay.ts';
 import type { EventStore } from '../../../domain/ports.ts';
@@ -35,7 +36,7 @@ function cutNetwork(): () => void {
 
 async function replayed(store: EventStore, hashes: ReadonlyMap<number, string>) {
   const replay = createReplay();
-  const seen = { attempts: 0, failed: 0, windows: new Set<number>(), hash: '' };
+  const seen = { attempts: 0, failed: 0, recalled: 0, windows: new Set<number>(), hash: '' };
   for await (const { event, index } of readLineage(store, longDiscussionId)) {
     const attempt = replay.next(event, index);
     const hash = hashes.get(index);
@@ -44,7 +45,9 @@ async function replayed(store: EventStore, hashes: ReadonlyMap<number, string>) 
     seen.attempts += 1;
     if (attempt.attempt > 1) seen.failed += 1;
     seen.windows.add(attempt.record.window?.from ?? -1);
-    const { sha256 } = renderAttempt(attempt, instructionsOf(attempt.agentId));
+    const recalled = await readRecalled(store, 'default', attempt.record);
+    seen.recalled += recalled.length;
+    const { sha256 } = renderAttempt(attempt, instructionsOf(attempt.agentId), recalled);
     if (sha256 !== attempt.record.sha256) assert.unreachable(`another prompt for the claim at revision ${index}`);
   }
   return { ...seen, windows: seen.windows.size, hash: stateHash(replay.state) };
@@ -61,7 +64,7 @@ test(
       assert.throws(() => connect(9, '127.0.0.1'), /cut/);
       const first = await replayed(world.log, live.hashes);
       assert.equal([first.hash, first.attempts], [live.hash, live.attempts]);
-      assert.ok(first.failed > 200 && first.windows > 500, JSON.stringify(first));
+      assert.ok(first.failed > 200 && first.windows > 500 && first.recalled > 500, JSON.stringify(first));
       assert.equal(await replayed(world.log, live.hashes), first);
       const process = await processOn(world);
       const loaded = await refresh(process, discussions, `discussion-${longDiscussionId}`);
@@ -81,7 +84,10 @@ test('another event makes another hash, and one that was changed is noticed in t
   for (const [i, event] of log.events.entries()) {
     const text = JSON.stringify(event.data).replace('Thought 3', 'Thought 4');
     const attempt = replay.next({ ...event, data: JSON.parse(text) as unknown }, event.revision);
-    if (attempt !== null && renderAttempt(attempt, instructionsOf(attempt.agentId)).sha256 !== attempt.record.sha256)
+    if (
+      attempt !== null &&
+      renderAttempt(attempt, instructionsOf(attempt.agentId), []).sha256 !== attempt.record.sha256
+    )
       wrong.push(i);
   }
   assert.ok(wrong.length >= 1, 'no prompt shows the message');

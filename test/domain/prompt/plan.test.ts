@@ -4,6 +4,7 @@ import type { AgentProfile } from '../../../domain/agent/events.ts';
 import { estimateTokens } from '../../../domain/content.ts';
 import type { ModelDescription } from '../../../domain/model.ts';
 import { planPrompt } from '../../../domain/prompt/plan.ts';
+import { recalledPart, type Recalled } from '../../../domain/prompt/recalled.ts';
 import { renderPrompt, type Utterance } from '../../../domain/prompt/render.ts';
 import { abandon, agent, claim, given, post, spoken, type Scene } from '../given.ts';
 import { suite } from '../../harness.ts';
@@ -34,7 +35,13 @@ function planned(at: Scene, by: AgentProfile = profile(), text: string | null = 
 }
 
 /** The prompt as the worker would render it. */
-function rendered(at: Scene, by: AgentProfile, text: string | null, described = model) {
+function rendered(
+  at: Scene,
+  by: AgentProfile,
+  text: string | null,
+  recalled: readonly Recalled[] = [],
+  described = model,
+) {
   const { basis } = planned(at, by, text, described);
   const state = at.existing();
   const transcript = at.log.flatMap((event, revision): Utterance[] =>
@@ -44,7 +51,8 @@ function rendered(at: Scene, by: AgentProfile, text: string | null, described = 
   );
   const { nonce, title, topic } = state;
   const participants = state.participants.map((each) => each.name);
-  const material = { nonce, title, topic, contextText: text, participants, transcript, speaker: by, turnNumber: 1 };
+  const rest = { participants, transcript, recalled, speaker: by, turnNumber: 1 };
+  const material = { nonce, title, topic, contextText: text, ...rest };
   return renderPrompt(material, basis).messages;
 }
 
@@ -57,7 +65,7 @@ function talked(messages: number, length: number, people = 2): Scene {
 test('records what it used', () => {
   const { basis, reserved } = planned(given(), profile({}, { temperature: 0.5 }));
   assert.equal(basis, {
-    renderer: 'r1',
+    renderer: 'r2',
     window: null,
     context: [],
     messageChars: 4880,
@@ -113,6 +121,65 @@ test(
   },
   { deadlineMs: 30_000 },
 );
+
+function remembering(maxTokens: number): AgentProfile['memory'] {
+  return { scope: 'discussion', k: 20, maxTokens, minScore: 0 };
+}
+
+/** Passages of `length` characters, as many as may be shown. */
+function recalledUpTo(tokens: number, length: number): Recalled[] {
+  const passages: Recalled[] = [];
+  const size = () => estimateTokens(recalledPart(passages, '0123456789abcdef', ['<|im_start|>']));
+  while (passages.length < 20 && size() <= tokens) passages.push({ title: 'Ada, earlier', text: 'x'.repeat(length) });
+  return passages.slice(0, -1);
+}
+
+test(
+  'what is recalled is taken off window and document: the prompt fits all the same',
+  () => {
+    const sizes = fc.tuple(fc.nat(40), fc.integer({ min: 4, max: 800 }), fc.constantFrom(2, 10));
+    const memories = fc.tuple(fc.integer({ min: 50, max: 8000 }), fc.integer({ min: 1, max: 3000 }));
+    fc.assert(
+      fc.property(sizes, memories, fc.boolean(), fc.constantFrom(4096, 8192), (size, [most, length], long, num_ctx) => {
+        const at = talked(...size);
+        const by = profile({ memory: remembering(most) }, { num_ctx, num_predict: 300 });
+        const text = long ? document : null;
+        const { reserved, recallTokens } = planned(at, by, text);
+        assert.ok(recallTokens <= most);
+        const recalled = recalledUpTo(recallTokens, length);
+        const added = recalled.length === 0 ? 0 : estimateTokens(recalledPart(recalled, '0123456789abcdef', []));
+        const messages = rendered(at, by, text, recalled);
+        const prompt = messages.reduce((sum, { content }) => sum + estimateTokens(content), 0);
+        assert.ok(prompt + 300 <= num_ctx, `${prompt} tokens of ${num_ctx}`);
+        assert.ok(prompt + 300 <= reserved + added + 1, `${prompt} + 300 tokens, ${reserved} + ${added} set aside`);
+      }),
+      { numRuns: 60, includeErrorInReport: true },
+    );
+  },
+  { deadlineMs: 30_000 },
+);
+
+test('an agent recalls at most what it says and half of what is free, less after a prompt that was too long', () => {
+  const at = talked(60, 400);
+  const tokensOf = (maxTokens: number, scene = at) =>
+    planned(scene, profile({ memory: remembering(maxTokens) }), document).recallTokens;
+  assert.is(planned(at, profile(), document).recallTokens, 0);
+  assert.is(tokensOf(600), 600);
+  const most = tokensOf(8000);
+  assert.ok(most > 600 && most < 1600, `${most}`);
+  const shown = (memory?: AgentProfile['memory']) => {
+    const { context, window } = planned(at, profile(memory && { memory }), document).basis;
+    return [context.reduce((sum, [from, to]) => sum + to - from, 0), window?.from ?? 0] as const;
+  };
+  const [all, from] = shown();
+  const [less, later] = shown(remembering(8000));
+  assert.ok(
+    less < 0.6 * all && later > from,
+    `${less} of ${all} characters, messages from ${later} instead of ${from}`,
+  );
+  const held = at.when(claim(at));
+  assert.is(tokensOf(8000, held.when(abandon(held, { halveWindow: true }))), Math.floor(most / 2));
+});
 
 test('a prompt that was too long shows half of the window and the document next time', () => {
   const at = talked(60, 400);
