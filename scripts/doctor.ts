@@ -5,6 +5,7 @@ import { withService, type ReachOptions } from './cli/reach.ts';
 import { checkDatabase } from './doctorDatabase.ts';
 import { checkDisk, checkFolder, checkLock, checkNode } from './doctorHost.ts';
 import { checkService } from './doctorService.ts';
+import { checkVectors } from './doctorVectors.ts';
 import { checkModes } from './modes.ts';
 
 /** `unknown`: it could not be looked at, because of what failed before or because it is not set up. */
@@ -54,7 +55,8 @@ export async function examine(options: ReachOptions): Promise<Check[]> {
   ];
   const database = await checkDatabase(settings);
   const bad = database.some(({ status, name }) => status === 'fail' || (name === 'migrations' && status === 'warn'));
-  return [...ground, ...host, ...database, ...(bad ? [unknownService()] : await askService(options))];
+  const vectors = await checkVectors(settings);
+  return [...ground, ...host, ...database, ...vectors, ...(bad ? [unknownService()] : await askService(options))];
 }
 
 function unknownService(): Check {

@@ -95,12 +95,17 @@ async function remember(
   signal: AbortSignal,
 ): Promise<Recollection> {
   const { state, plan, memory } = asked;
-  const { scope, k } = memory;
+  const { scope, k, minScore } = memory;
   const filter = recallFilter(scope, asked.discussionId, state, plan.basis.window);
-  // More than are wanted: some of them are shown already, or do not fit.
-  const { hits, model } = await search({ query: queryOf(asked), filter, limit: 3 * k + 10 }, { signal });
-  const allowed = hits.filter(({ passage }) => passesFilter(passage, filter));
-  const chosen = await choose(ctx, asked, allowed, signal);
+  // At once, since they share the time; more than are wanted, since some of them are shown already, or do not fit.
+  const found = await Promise.all(
+    queriesOf(asked).map(async (query) => await search({ query, filter, limit: 3 * k + 10 }, { signal })),
+  );
+  const model = found[0]?.model ?? null;
+  const isWanted = ({ passage, score }: PassageHit) =>
+    score >= minScore && Number.isFinite(score) && passesFilter(passage, filter);
+  const wanted = inTurn(found.map(({ hits }) => hits.filter(isWanted)));
+  const chosen = await choose(ctx, asked, wanted, signal);
   const inOrder = chosen.sort(
     (a, b) => compare(a.at, b.at) || compare(a.position, b.position) || a.entry.from - b.entry.from,
   );
@@ -116,10 +121,28 @@ function compare<T extends string | bigint>(a: T, b: T): number {
   return a < b ? -1 : Number(a > b);
 }
 
-/** The last messages, the newest last, of each its end; the topic before anybody has spoken. */
-function queryOf({ transcript, state }: Remembering): string {
-  const last = transcript.slice(-QUERY_MESSAGES).map(({ text }) => text.slice(-QUERY_CHARS).toWellFormed());
-  return last.length === 0 ? state.topic : last.join('\n\n');
+/** The last messages, the newest first, of each its end; the topic before anybody has said anything in words. */
+function queriesOf({ transcript, state }: Remembering): string[] {
+  const said = transcript.slice(-QUERY_MESSAGES).map(({ text }) => text.trimEnd().slice(-QUERY_CHARS).toWellFormed());
+  const queries = new Set(said.filter((text) => text !== '').reverse());
+  return queries.size === 0 ? [state.topic] : [...queries];
+}
+
+/**
+ * The best of each list, then the second best of each: together, small talk would drown the one question among the last
+ * messages, since small talk is most like other small talk.
+ */
+function inTurn(lists: readonly (readonly PassageHit[])[]): PassageHit[] {
+  const hits = new Map<string, PassageHit>();
+  const longest = Math.max(0, ...lists.map(({ length }) => length));
+  for (let rank = 0; rank < longest; rank += 1)
+    for (const hit of lists.flatMap((list) => list[rank] ?? [])) {
+      const { stream, revision, eventId, starts, ends } = hit.passage;
+      // By its place, which is checked against the log; its id is what the index says.
+      const place = JSON.stringify([stream, revision, eventId, starts, ends]);
+      if (!hits.has(place)) hits.set(place, hit);
+    }
+  return [...hits.values()];
 }
 
 interface Chosen {
@@ -129,7 +152,7 @@ interface Chosen {
   readonly position: bigint;
 }
 
-/** The best that are good enough, shown nowhere else in the prompt, and fit. A passage that does not fit is left out whole. */
+/** The first that are shown nowhere else in the prompt, and fit. A passage that does not fit is left out whole. */
 async function choose(
   ctx: Context,
   asked: Remembering,
@@ -145,7 +168,7 @@ async function choose(
     signal.throwIfAborted();
     const { eventId, stream, revision, starts: from, ends: to } = passage;
     const again = chosen.some(({ entry }) => entry.eventId === eventId && entry.from < to && from < entry.to);
-    if (!(score >= memory.minScore && Number.isFinite(score)) || again || isShownDocument(asked, passage)) continue;
+    if (again || isShownDocument(asked, passage)) continue;
     const event = await findSaid(ctx.engine.store, state.projectId, passage);
     const text = event && passageText(event);
     if (text === null || event === null || !isPartOf(text, from, to) || (await isOwnLast(event))) continue;
