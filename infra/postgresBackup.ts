@@ -4,7 +4,15 @@ import { KEPT_TABLES, READ_MODEL_TABLE } from '../domain/backup/tables.ts';
 
 const QUERY_MS = 60_000;
 /** What may be lost at any time, and would be wrong beside another log. */
-const PASSING_TABLES = ['dead_letters', 'vector_indexes', 'leases', 'snapshots', 'slots', 'stream_tickets', 'request_counts'];
+const PASSING_TABLES = [
+  'dead_letters',
+  'vector_indexes',
+  'leases',
+  'snapshots',
+  'slots',
+  'stream_tickets',
+  'request_counts',
+];
 
 /** Every row of a table as a JSON object. @param table one of KEPT_TABLES. */
 export async function rowsAsJson(knex: Knex, table: string): Promise<string[]> {

@@ -1,4 +1,7 @@
-/** `npm run bench -- [groups…] [--only embedded|postgres] [--cluster] [--quick]`: every figure beside its raw floor of the same run. */
+/**
+ * `npm run bench -- [groups…] [--only embedded|postgres] [--quick]`: every figure beside its raw floor of the same run.
+ * Runs of their own: `--cluster`, `--search [--only embedded|postgres|weaviate]`, `--search-quality`.
+ */
 import { parseArgs } from 'node:util';
 import { environmentWith } from '../test/services.ts';
 import { appendRows } from './bench/append.ts';
@@ -8,6 +11,8 @@ import { describeServer, openPlace, type Place } from './bench/place.ts';
 import { projectionRows } from './bench/projections.ts';
 import { rebuildRows } from './bench/rebuild.ts';
 import { restRows } from './bench/rest.ts';
+import { searchRows } from './bench/search.ts';
+import { qualityRows } from './bench/searchQualityRows.ts';
 import { sseRows } from './bench/sse.ts';
 import { storageRows } from './bench/storedBytes.ts';
 import { longRows } from './bench/longDiscussion.ts';
@@ -36,13 +41,16 @@ async function main(): Promise<void> {
     options: {
       only: { type: 'string' },
       cluster: { type: 'boolean', default: false },
+      search: { type: 'boolean', default: false },
+      'search-quality': { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
     },
   });
   const unknown = positionals.filter((name) => groups[name] === undefined);
-  if (unknown.length > 0 || !['embedded', 'postgres', undefined].includes(values.only))
+  const places = ['embedded', 'postgres', ...(values.search ? ['weaviate'] : [])];
+  if (unknown.length > 0 || (values.only !== undefined && !places.includes(values.only)))
     throw new Error(
-      `usage: bench [${Object.keys(groups).join('|')} …] [--only embedded|postgres] [--cluster] [--quick]`,
+      `usage: bench [${Object.keys(groups).join('|')} …] [--only ${places.join('|')}] [--cluster|--search|--search-quality] [--quick]`,
     );
   const wanted = positionals.length > 0 ? positionals : Object.keys(groups);
   const env = environmentWith({});
@@ -52,6 +60,16 @@ async function main(): Promise<void> {
   const notes = [machine()];
   if (values.cluster) {
     await clusterRows(reporting('cluster', lines), values.quick);
+    return finish(notes, lines);
+  }
+  const { only, quick } = values;
+  if (values.search) {
+    const found = await searchRows({ server, only, quick, reporting: (place) => reporting(place, lines) });
+    notes.push(...found);
+    return finish(notes, lines);
+  }
+  if (values['search-quality']) {
+    await qualityRows(only === 'embedded' ? null : server, (place) => reporting(place, lines));
     return finish(notes, lines);
   }
   if (values.only !== 'postgres') {

@@ -78,12 +78,8 @@ export async function startEngine(
   let opened: OpenBus | null = null;
   try {
     const observed = observeLog(storage.store, telemetry, exported.tracer);
-    const projections = await openProjections(
-      { database: storage.database, store: observed.projected, onApplied: observed.applied },
-      roles.has('projector'),
-      log,
-      following.signal,
-    );
+    const shared = { roles, storage, log, signal: following.signal };
+    const projections = await openProjections(shared, observed);
     sampleAll(prometheus, storage, settings);
     const lineage = await storage.store.lineage();
     opened = await openBus(settings, lineage, log);
@@ -104,7 +100,6 @@ export async function startEngine(
       telemetry,
       log,
     };
-    const shared = { roles, storage, log, signal: following.signal };
     const workers = await startRoles({ ...shared, ctx, waitFor: projections.waitFor });
     const besides = [announce({ ...shared, announcements }), embedHere({ ...shared, meaning })];
     const upToDate = watchStart(storage.database.knex, reads.waitFor, await storage.store.head(), following.signal);
@@ -129,14 +124,12 @@ export async function startEngine(
 }
 
 async function openProjections(
-  { database, store, onApplied }: Pick<Storage, 'database' | 'store'> & { onApplied: ObservedLog['applied'] },
-  projector: boolean,
-  log: Log,
-  signal: AbortSignal,
+  { roles, storage, log, signal }: Shared,
+  { projected, applied: onApplied }: ObservedLog,
 ): Promise<ProjectionRunner> {
   const options = {
-    knex: database.knex,
-    store,
+    knex: storage.database.knex,
+    store: projected,
     clock: systemClock,
     projections: readModels,
     watched: [embeddings],
@@ -144,7 +137,7 @@ async function openProjections(
     onApplied,
     onFault: (error: unknown) => log.warn({ err: error }, 'the read models had trouble: trying again'),
   };
-  if (projector) return runProjections(options);
+  if (roles.has('projector')) return runProjections(options);
   return { ...(await watchProjections(options)), finished: Promise.resolve() };
 }
 

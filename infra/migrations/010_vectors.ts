@@ -25,9 +25,7 @@ export async function up(knex: Knex): Promise<void> {
       drop constraint dead_letters_pkey,
       add primary key (id),
       drop constraint dead_letters_id_key`);
-  await knex.raw(
-    'create unique index dead_letters_parked on dead_letters (projection, version, stream) where parks',
-  );
+  await knex.raw('create unique index dead_letters_parked on dead_letters (projection, version, stream) where parks');
   await knex.raw('create unique index dead_letters_event on dead_letters (projection, version, event_id)');
 }
 

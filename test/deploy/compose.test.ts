@@ -121,10 +121,7 @@ test('control: each of that is noticed', () => {
     [/is root/, ({ api }) => delete api?.user],
     [/no time to drain/, ({ api }) => delete api?.stop_grace_period],
     [/does not wait/, ({ api }) => Object.assign(api?.depends_on?.['nats'] ?? {}, { condition: 'service_started' })],
-    [
-      /not started with it/,
-      ({ weaviate }) => Object.assign(weaviate ?? {}, { profiles: ['vectors'] }),
-    ],
+    [/not started with it/, ({ weaviate }) => Object.assign(weaviate ?? {}, { profiles: ['vectors'] })],
   ];
   for (const [says, spoil] of spoils) {
     const copy = structuredClone(compose);

@@ -1,14 +1,15 @@
 /** An agent recalls what its window has long left, with real embeddings. */
-import { setTimeout as delay } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { startServiceForTests, type TestService } from '../api/serviceForTests.ts';
-import { expected } from '../api/serviceScenes.ts';
+import { startServiceForTests, type Body, type TestService } from '../api/serviceForTests.ts';
+import { expected, shown, turnIn } from '../api/serviceScenes.ts';
 import { suite } from '../harness.ts';
 import { embedded, EVERYTHING, FACT, openQuiet, say, smallTalk } from './meaningScene.ts';
 
-/** The discussion's first event is its opening. */
-const FACT_REVISION = 1;
 const MESSAGES_BETWEEN = 200;
+const QUESTION = 'Where is the key of the boat house hidden?';
+/** On a busy machine the first searches may take longer than a turn waits. */
+const TRIES = 4;
+const TURN_MS = 30_000;
 
 const test = suite('memory with real embeddings');
 let on: TestService;
@@ -38,10 +39,7 @@ test(
     const { participantId } = (participants as { participantId: string }[])[0] ?? {};
     await say(on, discussionId, FACT);
     for (let n = 0; n < MESSAGES_BETWEEN; n += 1) await say(on, discussionId, smallTalk(n));
-    await embedded(on, await say(on, discussionId, 'Where is the key of the boat house hidden?'));
-    expected(await on.post(`/discussions/${discussionId}/turns`, { participantId }), 201);
-    const { messages, matches, retrieved, recall } = await firstAttempt(discussionId);
-    console.log('DBG', JSON.stringify([retrieved, recall, messages.at(-1)?.content]));
+    const { messages, matches, retrieved, recall } = await attemptInTime(discussionId, participantId);
     const found = JSON.stringify({ retrieved, recall });
     assert.ok(messages.at(-1)?.content.includes(FACT), `the prompt shows it: ${found}`);
     assert.not.ok(
@@ -49,8 +47,10 @@ test(
       'the window does not hold it',
     );
     assert.equal(recall, { scope: 'discussion', model: 'builtin' });
-    const fact = retrieved.find(({ revision }) => revision === FACT_REVISION);
-    assert.equal([fact?.from, fact?.to], [0, FACT.length], found);
+    assert.ok(
+      retrieved.some(({ from, to }) => from === 0 && to === FACT.length),
+      found,
+    );
     assert.ok(matches, 'rendered again from the log it has the hash of the claim');
   },
   { deadlineMs: 200_000 },
@@ -58,13 +58,15 @@ test(
 
 test.run();
 
-/** The prompt of turn 1's attempt, once it was claimed. */
-async function firstAttempt(discussionId: string): Promise<Attempt> {
-  for (;;) {
-    const { data } = expected(await on.get(`/discussions/${discussionId}/turns`), 200);
-    const turnId = String(data[0]?.['turnId']);
-    const prompt = await on.get(`/discussions/${discussionId}/turns/${turnId}/prompt`);
-    if (prompt.status === 200) return prompt.body as unknown as Attempt;
-    await delay(100);
+/** What was sent for a turn that is asked for after the question, at the first try that was not late. */
+async function attemptInTime(discussionId: string, participantId: string | undefined): Promise<Attempt> {
+  const turns = `/discussions/${discussionId}/turns`;
+  for (let left = TRIES; ; left -= 1) {
+    await embedded(on, await say(on, discussionId, QUESTION));
+    const turnId = turnIn(expected(await on.post(turns, { participantId }), 201));
+    const isOver = ({ data }: Body) => data.some((turn) => turn['turnId'] === turnId && turn['status'] === 'completed');
+    await shown(on, turns, isOver, TURN_MS);
+    const attempt = expected(await on.get(`${turns}/${turnId}/prompt`), 200) as Body & Attempt;
+    if (attempt.recall?.failed !== 'late' || left === 1) return attempt;
   }
 }

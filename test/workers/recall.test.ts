@@ -47,9 +47,11 @@ test('what was said long ago in the discussion comes back, framed, recorded, and
   });
   const begins = record.window?.from ?? 0;
   assert.ok(begins > (event?.revision ?? Infinity), 'the window had lost it');
-  assert.equal(on.asked[0]?.filter, { projects: ['default'], within: [{ discussionId: id, until: begins - 1 }] });
-  const query = on.asked[0]?.query ?? '';
-  assert.is(query, fillers.slice(-3).join('\n\n'), 'the last three, the newest last');
+  const filter = { projects: ['default'], within: [{ discussionId: id, until: begins - 1 }] };
+  assert.equal(
+    on.asked.map((wanted) => wanted.filter),
+    [filter, filter, filter],
+  );
   on.recall = undefined;
   const before = (await prepared(on, id)).reserved;
   assert.ok(reserved > before, 'what was recalled is set aside, too');
@@ -95,13 +97,16 @@ test('a fork remembers what it shares with its parent, not what the parent said 
   assert.equal(on.asked[0]?.filter.within, [{ discussionId: id, until: from - 1 }]);
   assert.equal(recalledBy(early), [PASSWORD]);
   await says(on, fork, ...fillers.map((text) => text.replace('Point', 'Item')));
+  on.asked.length = 0;
   const late = await prepared(on, fork);
   const begins = late.record.window?.from ?? 0;
   assert.ok(begins > at + 1, 'the window has left the parent');
-  assert.equal(on.asked[1]?.filter.within, [
-    { discussionId: id, until: at },
-    { discussionId: fork, until: begins - at - 2 },
-  ]);
+  assert.ok(on.asked.length > 0);
+  for (const { filter } of on.asked)
+    assert.equal(filter.within, [
+      { discussionId: id, until: at },
+      { discussionId: fork, until: begins - at - 2 },
+    ]);
   assert.equal(recalledBy(late), [PASSWORD, fillers.at(-1), 'The last that is shared.']);
   await speaks(on, fork, 'So be it.');
   const [again] = await rerendered(on, fork);
@@ -139,7 +144,10 @@ test('before anybody has spoken the topic is asked about, and only what the prom
   };
   on.recall = indexed(on, hits);
   const { record, rendered } = await prepared(on, id);
-  assert.is(on.asked[0]?.query, 'Tea or coffee?');
+  assert.equal(
+    on.asked.map(({ query }) => query),
+    ['Tea or coffee?'],
+  );
   const shown = record.context;
   const retrieved = record.retrieved ?? [];
   assert.ok(shown.length > 0 && retrieved.length > 0, JSON.stringify({ shown, retrieved }));

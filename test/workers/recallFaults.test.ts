@@ -41,13 +41,17 @@ test('an index that is late holds the turn up for a second and no longer, once f
   await begun;
   on.clock.advance(RECALL_MS - 200);
   await new Promise((resolve) => setImmediate(resolve));
-  assert.is(over, false, 'it has its second');
+  assert.equal([over, signals.length], [false, 3], 'all are looked for at once, and have their second');
   on.clock.advance(200);
   const { record, rendered, failure } = await preparing;
   assert.equal([record.retrieved, record.recall], [[], { scope: 'discussion', model: null, failed: 'late' }]);
-  assert.equal([failure, recalledBy({ rendered }), signals[0]?.aborted], [null, [], true]);
+  assert.equal([failure, recalledBy({ rendered })], [null, []]);
+  assert.ok(
+    signals.every(({ aborted }) => aborted),
+    'none goes on',
+  );
   const again = await prepared(on, id, patience);
-  assert.equal([again.record.recall?.failed, signals.length], ['late', 1], 'the second was spent');
+  assert.equal([again.record.recall?.failed, signals.length], ['late', 3], 'the second was spent');
   assert.equal(on.outcomes, ['late', 'late']);
 });
 
@@ -72,6 +76,34 @@ test('an index that fails, throws or is not there leaves the agent without, and 
   assert.is(on.warned.length, 3, on.warned.join());
   assert.equal(on.outcomes, Array<string>(5).fill('unavailable'));
   for (const { sha256, recorded } of await rerendered(on, id)) assert.is(sha256, recorded);
+});
+
+test('one search of a turn that fails ends the others, whether it throws or rejects', async () => {
+  const on = await recallScene();
+  const id = await longTalk(on, memory, PASSWORD);
+  const broken = new TypeError('broken');
+  const failing = [
+    () => Promise.reject(broken),
+    () => {
+      throw broken;
+    },
+  ];
+  for (const fail of failing) {
+    const ended: string[] = [];
+    let left = 2;
+    on.recall = ({ query }, { signal }) => {
+      if ((left -= 1) === 0) return fail();
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          ended.push(query.slice(0, 8));
+          reject(new Error('aborted'));
+        });
+      });
+    };
+    const { record, failure } = await prepared(on, id);
+    assert.equal([record.retrieved, record.recall?.failed, failure], [[], 'unavailable', null]);
+    assert.equal(ended, ['Point 15', 'Point 13']);
+  }
 });
 
 test('an agent without memory asks nobody, and its claims say nothing of it', async () => {

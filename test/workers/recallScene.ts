@@ -45,7 +45,7 @@ export interface Scene {
   readonly warned: string[];
   /** Outcomes that were counted. */
   readonly outcomes: (string | undefined)[];
-  /** Queries that the index was asked. */
+  /** What the index was asked: for one turn, a query for each of the last messages. */
   readonly asked: Wanted[];
   /** What the agents recall with; `undefined` for a worker without an index. */
   recall: PassageSearch['semantic'] | null | undefined;
@@ -189,11 +189,11 @@ export function passagesOf(on: Scene, score: (text: string) => number = () => 0.
     .map((passage) => ({ passage, score: score(passage.text) }));
 }
 
-/** An index that keeps to its filter. */
-export function indexed(on: Scene, hits: () => readonly PassageHit[]): PassageSearch['semantic'] {
+/** An index that keeps to its filter. @param hits of a query, in any order. */
+export function indexed(on: Scene, hits: (query: string) => readonly PassageHit[]): PassageSearch['semantic'] {
   return async (wanted) => {
     on.asked.push(wanted);
-    const found = hits().filter(({ passage }) => passesFilter(passage, wanted.filter));
+    const found = hits(wanted.query).filter(({ passage }) => passesFilter(passage, wanted.filter));
     return { hits: found.sort((a, b) => b.score - a.score).slice(0, wanted.limit), model: 'builtin' };
   };
 }
