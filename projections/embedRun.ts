@@ -29,7 +29,7 @@ export interface EmbedRunOptions extends MeaningParts {
 export interface EmbedBeside {
   readonly beside: StoreBeside;
   /** The store may have lost something. */
-  doubt(): Promise<void>;
+  readonly doubt: () => Promise<void>;
 }
 
 /**
@@ -46,21 +46,20 @@ export async function runEmbeddings(options: EmbedRunOptions): Promise<Projectio
     ...{ knex, store, clock, signal, onFault, batch: BATCH, projections: [embeddings] },
     beside: writing.beside,
   });
-  const doubt = () => void writing.doubt().catch(onFault);
-  used.watch(doubt, signal);
-  return { ...runner, finished: Promise.all([runner.finished, look(options, used, doubt)]).then(() => undefined) };
+  return { ...runner, finished: Promise.all([runner.finished, look(options, writing)]).then(() => undefined) };
 }
 
-async function look(
-  { knex, clock, signal, onFault }: EmbedRunOptions,
-  index: VectorIndex,
-  doubt: () => void,
-): Promise<void> {
+/** At once, since the store may have been away while nobody ran, and then from time to time. */
+async function look(options: EmbedRunOptions, { doubt }: EmbedBeside): Promise<void> {
+  const { knex, clock, signal, onFault, index, wanted } = options;
   while (!signal.aborted) {
+    await doubt().catch(onFault);
+    const stores = new Set([wanted.store, (await liveIndex(knex).catch(() => null))?.store ?? wanted.store]);
+    for (const store of stores)
+      await Promise.resolve()
+        .then(() => dropLeftOver(knex, index(store)))
+        .catch(onFault);
     await clock.sleep(LOOK_MS, signal);
-    if (signal.aborted) return;
-    doubt();
-    await dropLeftOver(knex, index).catch(onFault);
   }
 }
 
@@ -68,9 +67,17 @@ async function look(
 export function createEmbedBeside(options: EmbedRunOptions): EmbedBeside {
   // One for a version: two would not wait for each other.
   let current: { version: number; writer: Promise<VectorWriter> } | null = null;
+  const watched = new Set<VectorIndex['store']>();
+  const open = async (version: number): Promise<VectorWriter> => {
+    const writer = await openWriter(options, version);
+    if (!watched.has(writer.store))
+      options.index(writer.store).watch(() => void beside.doubt().catch(options.onFault), options.signal);
+    watched.add(writer.store);
+    return writer;
+  };
   const writerOf = (version: number): Promise<VectorWriter> => {
     if (current?.version === version) return current.writer;
-    const opened = { version, writer: openWriter(options, version) };
+    const opened = { version, writer: open(version) };
     current = opened;
     // Without a model or a store there is none.
     opened.writer.catch(() => void (current = current === opened ? null : current));
@@ -85,7 +92,7 @@ export function createEmbedBeside(options: EmbedRunOptions): EmbedBeside {
       throw error;
     }
   };
-  return {
+  const beside: EmbedBeside = {
     beside: (batches) =>
       started(() =>
         Promise.all(
@@ -108,6 +115,7 @@ export function createEmbedBeside(options: EmbedRunOptions): EmbedBeside {
         await writerOf(version);
       }),
   };
+  return beside;
 }
 
 async function openWriter(options: EmbedRunOptions, version: number): Promise<VectorWriter> {

@@ -7,6 +7,7 @@ import type { Knex } from 'knex';
 import type { LedgerRow } from './embeddings.ts';
 import { embedPassages } from './embedPassages.ts';
 import { ledgerPages, passagesFromLog, type LedgerRange } from './ledger.ts';
+import { auditFrom } from './vectorIndexes.ts';
 
 export interface IndexParts {
   readonly knex: Knex;
@@ -73,6 +74,7 @@ async function mend(
   signal: AbortSignal,
 ): Promise<void> {
   const passages = await passagesFromLog(parts, rows);
+  if (rows[0] !== undefined) await auditFrom(parts.knex, parts.version, BigInt(rows[0].position));
   const known = passages.filter(({ passageId }) => vectors.has(passageId));
   const { objects } = await embedPassages(
     parts.embedder,

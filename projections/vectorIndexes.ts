@@ -50,6 +50,11 @@ export async function noteIndex(knex: Knex, row: IndexRow): Promise<IndexRow> {
   return (await indexOf(knex, version)) ?? row;
 }
 
+/** Forgets what a version was made with: it is to be made anew. */
+export async function forgetIndex(knex: Knex, version: number): Promise<void> {
+  await knex('vector_indexes').where({ version }).delete().timeout(QUERY_MS);
+}
+
 /** Versions that were made and belong to no version of the projection any more are forgotten. @returns those that are left. */
 export async function keptIndexes(knex: Knex): Promise<number[]> {
   const { rows } = await knex
@@ -81,10 +86,21 @@ export async function auditedOf(knex: Knex, version: number): Promise<Audited> {
   return { position: BigInt(row?.audited ?? 0), incarnation: row?.incarnation ?? null };
 }
 
-/** Notes an audit. */
-export async function noteAudited(knex: Knex, version: number, { position, incarnation }: Audited): Promise<void> {
-  await knex('vector_indexes')
-    .where({ version })
-    .update({ audited: position.toString(), incarnation })
-    .timeout(QUERY_MS);
+/** Notes an audit, and its place unless that was moved from `after` meanwhile. */
+export async function noteAudited(
+  knex: Knex,
+  version: number,
+  { after, position, incarnation }: Audited & { readonly after: bigint },
+): Promise<void> {
+  const audited = knex.raw('case when audited = ?::bigint then ?::bigint else audited end', [
+    `${after}`,
+    `${position}`,
+  ]);
+  await knex('vector_indexes').where({ version }).update({ audited, incarnation }).timeout(QUERY_MS);
+}
+
+/** What is put now at an old position is looked at after the store's next start: the place of the audit goes back to before it. */
+export async function auditFrom(knex: Knex, version: number, position: bigint): Promise<void> {
+  const audited = knex.raw('least(audited, ?::bigint)', [`${position - 1n}`]);
+  await knex('vector_indexes').where({ version }).update({ audited }).timeout(QUERY_MS);
 }

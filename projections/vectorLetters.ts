@@ -9,7 +9,7 @@ import { embedPassages } from './embedPassages.ts';
 import { passagesFromLog } from './ledger.ts';
 import { decodeRow, selectList, tableName } from './tables.ts';
 import { auditIndex, putUntilFound } from './vectorAudit.ts';
-import { placeOf } from './vectorIndexes.ts';
+import { auditFrom, placeOf } from './vectorIndexes.ts';
 import { openVersion, type MeaningParts } from './vectorVersions.ts';
 
 export interface UnplacedOptions {
@@ -63,9 +63,10 @@ export async function settleUnplaced(
 /** @returns why it cannot be embedded; null when it is stored. */
 async function placeAgain(
   { knex, store, meaning }: UnplacedOptions,
-  { version, eventId, projection }: DeadLetter,
+  letter: DeadLetter,
   signal: AbortSignal,
 ): Promise<string | null> {
+  const { version, eventId, projection } = letter;
   if (meaning === undefined || projection !== embeddings.name)
     throw new Refusal('unavailable', 'nothing here embeds texts: retry it on the service', { retryable: false });
   const { rows } = await knex
@@ -77,8 +78,11 @@ async function placeAgain(
   const wanted = rows.map((raw): LedgerRow => decodeRow(ledger, raw));
   const place = await placeOf(knex, version);
   const opened = await openVersion({ ...meaning, knex, store }, version, { place, signal });
+  if (opened.gone)
+    throw new Refusal('conflict', 'the vectors are gone from their store: all are embedded again', { retryable: true });
   const { objects, failed } = await embedPassages(opened.embedder, await passagesFromLog(opened, wanted), signal);
   if (failed[0] !== undefined) return failed[0].error;
+  await auditFrom(knex, version, BigInt(letter.position));
   await putUntilFound(opened, objects, signal);
   return null;
 }
@@ -92,5 +96,6 @@ export async function embedBehind(
   if (meaning === undefined) return;
   const to = await placeOf(knex, version);
   const opened = await openVersion({ ...meaning, knex, store }, version, { place: to, signal });
+  if (opened.gone) return;
   await auditIndex(opened, { version, after: BigInt(position) - 1n, to, repair: true, signal });
 }

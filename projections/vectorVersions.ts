@@ -8,7 +8,7 @@ import { Refusal } from '../domain/refusal.ts';
 import { embeddings } from './embeddings.ts';
 import { tableName } from './tables.ts';
 import type { IndexParts } from './vectorAudit.ts';
-import { indexOf, keptIndexes, noteIndex, type IndexRow } from './vectorIndexes.ts';
+import { forgetIndex, indexOf, keptIndexes, noteIndex, type IndexRow } from './vectorIndexes.ts';
 
 /** Where models and stores come from, by name; each may refuse with what is to be set. */
 export interface MeaningParts {
@@ -25,15 +25,14 @@ export interface VersionOptions extends MeaningParts {
 
 export interface OpenVersion extends IndexParts {
   readonly row: IndexRow;
-  /** The collection was not there: it is empty now. */
-  readonly made: boolean;
-  /** It was there before: what it held is to be embedded again. */
+  /** Its collection was there and is not any more. It is not made: who finds it begins anew, and others find it gone, too. */
   readonly gone: boolean;
 }
 
 /**
  * Opens a version, and makes what it lacks.
- * @param place its checkpoint: at 0 whatever its collection holds was left behind by another version of that number.
+ * @param place its checkpoint: at 0 whatever its collection holds was left behind by another version of that number, and
+ * it is made as the settings say now.
  * @throws Refusal `unavailable` when model or store cannot be asked now, or the model is not what the version was made with.
  */
 export async function openVersion(
@@ -42,6 +41,7 @@ export async function openVersion(
   { place, signal }: { readonly place: bigint; readonly signal: AbortSignal },
 ): Promise<OpenVersion> {
   const { knex, store, wanted } = options;
+  if (place === 0n) await forgetIndex(knex, version);
   const noted = await indexOf(knex, version);
   const embedder = options.embedder(noted?.model ?? wanted.model);
   const described = await embedder.describe({ signal });
@@ -54,9 +54,10 @@ export async function openVersion(
   checkModel(row, described);
   const index = options.index(row.store);
   if (place === 0n) await index.drop(version);
-  const made = (await index.describe(version)) === null;
-  await index.create(version, specOf(row));
-  return { knex, store, version, index, embedder, row, made, gone: made && noted !== null && place > 0n };
+  // Without a note nothing was embedded yet: the log begins with events that say nothing.
+  const gone = noted !== null && (await index.describe(version)) === null;
+  if (!gone) await index.create(version, specOf(row));
+  return { knex, store, version, index, embedder, row, gone };
 }
 
 /** An index holds vectors of one model only. @throws Refusal `unavailable` for another one. */
@@ -76,6 +77,14 @@ function specOf({ model, digest, dimensions, chunker }: IndexRow): IndexSpec {
   return { model, digest, dimensions, chunker };
 }
 
+/** Whether a version that was begun would be made otherwise now: its builder begins it anew. */
+export async function isOutdated(options: VersionOptions, version: number, signal: AbortSignal): Promise<boolean> {
+  const row = await indexOf(options.knex, version);
+  if (row === null || differsFrom(row, options) !== null) return row !== null;
+  const { digest, dimensions } = await options.embedder(row.model).describe({ signal });
+  return digest !== row.digest || dimensions !== row.dimensions;
+}
+
 /** Why the live index should be rebuilt, as far as the settings know; null when it need not. */
 export function differsFrom(row: IndexRow, { wanted }: Pick<MeaningParts, 'wanted'>): string | null {
   if (row.model !== wanted.model) return `its vectors were made by ${row.model}, EMBEDDER says ${wanted.model}`;
@@ -91,7 +100,7 @@ export async function beginAnew(knex: Knex, version: number): Promise<void> {
     await trx.raw('select from projections where name = ? and version = ? for update', [name, version]);
     for (const table of embeddings.tables) await trx.raw(`truncate ${tableName(table, version)}`);
     await trx('dead_letters').where({ projection: name, version }).delete();
-    await trx('vector_indexes').where({ version }).update({ audited: 0, incarnation: null });
+    await trx('vector_indexes').where({ version }).delete();
     await trx('projections')
       .where({ name, version })
       .update({ position: 0, event_id: null, event_stream: null, event_revision: null, epoch: trx.raw('epoch + 1') });

@@ -1,11 +1,14 @@
 /** Writes the vectors of one version, so that what was confirmed is found whatever was killed meanwhile. */
 import type { Passage, VectorIndex } from '../domain/meaning/vectorIndex.ts';
+import { Refusal } from '../domain/refusal.ts';
 import { embedPassages, type Embedded } from './embedPassages.ts';
 import { auditIndex, putUntilFound, type IndexParts } from './vectorAudit.ts';
 import { auditedOf, noteAudited, placeOf } from './vectorIndexes.ts';
 
+/** Events written at once; few, since what is under way is done again after a failure. */
+export const VECTOR_BATCH = { events: 200, chars: 400_000 };
+
 export interface VectorWriter {
-  readonly version: number;
   readonly store: VectorIndex['store'];
   /** Embeds passages and stores them; answers those that cannot be embedded. Rejects to be tried again. */
   add(passages: readonly Passage[]): Promise<Embedded['failed']>;
@@ -22,64 +25,76 @@ export interface WriterOptions extends IndexParts {
 /** One at a time: calls at once wait for each other. */
 export function createVectorWriter(options: WriterOptions): VectorWriter {
   const { index, embedder, version, signal } = options;
-  // A process before this one may have been killed between the store and the checkpoint.
-  let careful = true;
-  // Counted, since the store may be lost again while it is looked at.
-  let [doubts, settled] = [1, 0];
+  // A process before this one may have been killed between the store and the checkpoint, with a batch that was cut elsewhere.
+  let carefulEvents = VECTOR_BATCH.events;
+  /** The start of the store that was settled. */
+  let known: string | null = null;
+  /** Position of the last event whose objects were put: its checkpoint may be still under way. */
+  let put = 0n;
   let last: Promise<unknown> = Promise.resolve();
   const alone = <T>(work: () => Promise<T>): Promise<T> => {
     const next = last.then(work, work);
     last = next.catch(() => undefined);
     return next;
   };
-  const settle = async (): Promise<void> => {
-    const now = doubts;
-    if (settled === now) return;
-    await auditIfRestarted(options);
-    settled = now;
+  /** @returns the start of the store whose losses were seen to. */
+  const settle = async (): Promise<string | null> => {
+    const incarnation = await index.incarnation();
+    if (incarnation === known) return incarnation;
+    const audit = await auditIfRestarted(options, { incarnation, put });
+    if (audit !== 'same') carefulEvents = VECTOR_BATCH.events;
+    if (audit !== 'in part') known = incarnation;
+    return incarnation;
   };
   return {
-    version,
     store: index.store,
     add: (passages) =>
       alone(async () => {
-        await settle();
+        const incarnation = await settle();
         const { objects: embedded, failed } = await embedPassages(embedder, passages, signal);
         // All chunks of an event or none: its letter stands for the event.
         const without = new Set(failed.map(({ passage }) => passage.eventId));
         const objects = embedded.filter(({ passage }) => !without.has(passage.eventId));
         try {
-          if (careful) await putUntilFound({ index, version }, objects, signal);
+          if (carefulEvents > 0) await putUntilFound({ index, version }, objects, signal);
           else await index.put(version, objects);
-          careful = false;
+          // Else what was put after the start would pass for what was kept over it.
+          if ((await index.incarnation()) !== incarnation)
+            throw new Refusal('unavailable', 'the store was started again while vectors were put into it');
+          carefulEvents -= new Set(objects.map(({ passage }) => passage.eventId)).size;
+          put = BigInt(objects.at(-1)?.passage.position ?? put);
         } catch (error) {
           // Nobody knows what of it was stored, nor what became of what was stored before.
-          careful = true;
-          doubts += 1;
+          carefulEvents = VECTOR_BATCH.events;
           throw error;
         }
         return failed;
       }),
-    doubt: () => {
-      doubts += 1;
-      return alone(settle);
-    },
+    doubt: async () => void (await alone(settle)),
   };
 }
 
 /**
  * Looks at what was written since the last audit when the store was started again since then. Only what a store has kept
- * over a start is known to be kept: so the audit's place moves on then, and only when nothing was amiss.
+ * over a start is known to be kept: so the audit's place moves on then, and only when nothing was amiss at the first look.
  */
-async function auditIfRestarted(options: WriterOptions): Promise<void> {
-  const { index, knex, version, signal, onAudited } = options;
-  const incarnation = await index.incarnation();
-  if (incarnation === null) return;
+async function auditIfRestarted(
+  options: WriterOptions,
+  { incarnation, put }: { readonly incarnation: string | null; readonly put: bigint },
+): Promise<'same' | 'in part' | 'whole'> {
+  const { knex, version, signal, onAudited } = options;
   const audited = await auditedOf(knex, version);
-  if (audited.incarnation === incarnation) return;
+  if (incarnation === null || audited.incarnation === incarnation) return 'same';
+  // What an audit that was broken off has put again is there now, and was not kept over any start.
+  const begun = `${incarnation}, begun`;
+  const first = audited.incarnation !== begun;
   const to = await placeOf(knex, version);
-  if (to === 0n) return noteAudited(knex, version, { position: 0n, incarnation });
-  const amiss = await auditIndex(options, { version, after: audited.position, to, repair: true, signal });
-  await noteAudited(knex, version, { position: amiss === 0 ? to : audited.position, incarnation });
-  onAudited({ version, amiss });
+  const { position: after } = audited;
+  if (first) await noteAudited(knex, version, { after, position: after, incarnation: begun });
+  const amiss = await auditIndex(options, { version, after, to, repair: true, signal });
+  // What was put and has no checkpoint yet is looked at once it has one.
+  if (put > to) return 'in part';
+  await noteAudited(knex, version, { after, position: first && amiss === 0 ? to : after, incarnation });
+  if (to > 0n) onAudited({ version, amiss });
+  return 'whole';
 }

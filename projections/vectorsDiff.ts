@@ -1,6 +1,6 @@
 /** Compares an index with the ledger: what it lacks, what it holds and does not find, what it should not hold; and mends it. */
 import type { DifferingRow, TableDiff } from './diff.ts';
-import { ledger } from './embeddings.ts';
+import { embeddings, ledger } from './embeddings.ts';
 import { loadRows } from './rebuildWrite.ts';
 import { auditIndex, type IndexParts } from './vectorAudit.ts';
 import { placeOf } from './vectorIndexes.ts';
@@ -25,7 +25,7 @@ const LOOKS = 5;
 
 /** Looks at every passage, and asks the index for each by its own vector. */
 export async function diffVectors(parts: IndexParts, options: VectorsDiffOptions): Promise<VectorsDiff> {
-  const { knex, version, index } = parts;
+  const { knex, version } = parts;
   const { repair, signal, onPage } = options;
   const samples: DifferingRow[] = [];
   const note = (kind: DifferingRow['kind'], keys: readonly string[], columns: readonly string[] = []) => {
@@ -43,7 +43,7 @@ export async function diffVectors(parts: IndexParts, options: VectorsDiffOptions
   });
   const extra = await extraObjects(parts, options);
   note('extra', extra);
-  if (repair) await index.remove(version, extra);
+  if (repair && extra.length > 0) await removeExtra(parts, extra);
   const differing = amiss + extra.length;
   return { table: 'vectors', rows: rows + extra.length, differing, samples, repaired: repair ? differing : 0 };
 }
@@ -68,7 +68,18 @@ async function extraObjects(parts: IndexParts, { signal, wait }: VectorsDiffOpti
   return extra;
 }
 
-async function notInLedger({ knex, version }: IndexParts, ids: readonly string[]): Promise<string[]> {
+/** Should its batch be under way after all, its checkpoint is refused for the epoch, and the batch is put again. */
+async function removeExtra({ knex, version, index }: IndexParts, extra: readonly string[]): Promise<void> {
+  await knex.transaction(async (trx) => {
+    await trx('projections').where({ name: embeddings.name, version }).increment('epoch', 1);
+    await index.remove(version, await notInLedger({ knex: trx, version }, extra));
+  });
+}
+
+async function notInLedger(
+  { knex, version }: Pick<IndexParts, 'knex' | 'version'>,
+  ids: readonly string[],
+): Promise<string[]> {
   const known = new Set((await loadRows(knex, ledger, version, [...ids])).map((row) => row['passageId']));
   return ids.filter((id) => !known.has(id));
 }

@@ -6,7 +6,7 @@ import { Poison, type Changes } from './rebuildRows.ts';
 import { tablesTarget, type TablesOptions } from './rebuildTables.ts';
 import type { BuildTarget } from './rebuildTarget.ts';
 import { startAnew } from './rebuildVersion.ts';
-import { openVersion, type MeaningParts, type OpenVersion } from './vectorVersions.ts';
+import { isOutdated, openVersion, type MeaningParts, type OpenVersion } from './vectorVersions.ts';
 import { placeOf } from './vectorIndexes.ts';
 import { verifyIndex } from './vectorVerify.ts';
 import { createVectorWriter, type VectorWriter } from './vectorWriter.ts';
@@ -35,17 +35,24 @@ export function vectorsTarget(options: VectorsOptions): BuildTarget {
     return { ...changes, unplaced: letters.map(({ event, error }) => new Poison(event, error)) };
   };
   const tables = tablesTarget({ ...options, beside });
+  const anew = async () => {
+    await knex.transaction((trx) => startAnew(trx, claim.projection, claim.version));
+    return tables.open();
+  };
   return {
     ...tables,
     async open() {
-      const place = await tables.open();
-      const version = await openVersion(options, claim.version, { place: place.position, signal });
+      let place = await tables.open();
+      if (claim.kind === 'rebuild' && (await isOutdated(options, claim.version, signal))) place = await anew();
+      let version = await openVersion(options, claim.version, { place: place.position, signal });
       if (version.gone && claim.kind === 'rollback')
         throw new Refusal('conflict', 'the vectors of the previous version are gone from their store: rebuild instead');
+      if (version.gone) {
+        place = await anew();
+        version = await openVersion(options, claim.version, { place: place.position, signal });
+      }
       opened = { version, writer: createVectorWriter({ ...version, signal, onAudited: () => undefined }) };
-      if (!version.gone) return place;
-      await knex.transaction((trx) => startAnew(trx, claim.projection, claim.version));
-      return tables.open();
+      return place;
     },
     async complete() {
       await tables.complete();
