@@ -40,7 +40,7 @@ export async function searchRows(on: Collection, { vector, filter, limit }: Want
     'hnsw.ef_search': Math.max(limit, LOOKED_AT),
     'hnsw.max_scan_tuples': MOST_SCANNED,
   };
-  const rows = await inTransaction(on.pool, { settings, deadlineMs: DEADLINE_MS }, async (run) => {
+  const rows = await inTransaction(on.pool, { settings, deadlineMs: DEADLINE_MS, readOnly: true }, async (run) => {
     const found = await run<HitRow>(nearest(distance), values);
     // No index is in the order of a sum.
     return found.length < limit ? await run<HitRow>(nearest(`(${distance}) + 0, passage_id`), values) : found;

@@ -77,6 +77,7 @@ export function createVectorWriter(options: WriterOptions): VectorWriter {
 /**
  * Looks at what was written since the last audit when the store was started again since then. Only what a store has kept
  * over a start is known to be kept: so the audit's place moves on then, and only when nothing was amiss at the first look.
+ * Where something was, it is looked at again each time until nothing is.
  */
 async function auditIfRestarted(
   options: WriterOptions,
@@ -94,7 +95,9 @@ async function auditIfRestarted(
   const amiss = await auditIndex(options, { version, after, to, repair: true, signal });
   // What was put and has no checkpoint yet is looked at once it has one.
   if (put > to) return 'in part';
-  await noteAudited(knex, version, { after, position: first && amiss === 0 ? to : after, incarnation });
   if (to > 0n) onAudited({ version, amiss });
+  // What is put again into a graph that was damaged may be lost again by what is put after it (Weaviate 1.35, seen).
+  if (amiss > 0) return 'in part';
+  await noteAudited(knex, version, { after, position: first ? to : after, incarnation });
   return 'whole';
 }

@@ -21,7 +21,7 @@ const say = async (id: string, content: string) =>
   expected(await on.post(`/discussions/${id}/messages`, { content }), 201).revision;
 
 test.before(async () => {
-  on = await startServiceForTests();
+  on = await startServiceForTests({ WORKER_ROLES: 'projector,relay,sweeper,turns,auditor,embedder' });
   scene = await startSearchScene(on, { embedder: () => model, index: stores({ pgvector: store }) });
   tea = (await quietDiscussion(on, { context: { text: 'Oolong is a partly oxidised tea.' } })).id;
   await say(tea, 'Is 🍵 Oolong oxidised? I asked "which {tea}?"');

@@ -184,6 +184,7 @@ export const plumbing = [
     'lineage',
     'newcomer',
     'processed',
+    'readRecalled',
     'states',
     'turnstile',
   ],

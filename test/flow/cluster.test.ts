@@ -18,7 +18,7 @@ test(
   async () => {
     cluster = await startClusterProcess(['--api', '2', '--workers', '3'], SLOW_TURNS);
     assert.equal(
-      cluster.names().filter((name) => !/^eventstoredb$/.test(name)),
+      cluster.names().filter((name) => !/^(eventstoredb|weaviate|ollama)$/.test(name)),
       ['postgres', 'nats', 'api-1', 'api-2', 'worker-1', 'worker-2', 'worker-3'],
     );
     const visitor = createVisitor(cluster.apis, cluster.token);
