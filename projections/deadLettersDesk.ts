@@ -2,7 +2,7 @@ import type { RecordedEvent } from '../domain/envelope.ts';
 import { deadLetterQueries, type DeadLetter } from './deadLetters.ts';
 import { embeddings } from './embeddings.ts';
 import { letterEvent, settleLetter, type Decision, type Settled, type SettleOptions } from './deadLettersSettle.ts';
-import { embedBehind } from './vectorLetters.ts';
+import { embedBehind, isUnplaced, settleUnplaced, type UnplacedOptions } from './vectorLetters.ts';
 
 /** Everything that can be done about dead letters. */
 export interface DeadLettersDesk extends ReturnType<typeof deadLetterQueries> {
@@ -13,12 +13,17 @@ export interface DeadLettersDesk extends ReturnType<typeof deadLetterQueries> {
 }
 
 /** @param options of the primary database: what is decided here is written. */
-export function deadLettersDesk(options: SettleOptions): DeadLettersDesk {
+export function deadLettersDesk(options: SettleOptions & UnplacedOptions): DeadLettersDesk {
+  const queries = deadLetterQueries(options.knex);
   return {
-    ...deadLetterQueries(options.knex),
+    ...queries,
     event: (letter) => letterEvent(options.store, letter),
     async settle(id, decision, signal) {
-      const letter = await deadLetterQueries(options.knex).one(id);
+      const letter = await queries.one(id);
+      if (letter?.status === 'waiting' && (await isUnplaced(options.knex, letter))) {
+        const gone = await settleUnplaced(options, letter, decision, signal);
+        return { applied: gone && decision.kind === 'retry' ? 1 : 0, letter: gone ? null : await queries.one(id) };
+      }
       const settled = await settleLetter(options, id, decision, signal);
       if (letter?.projection === embeddings.name) await embedBehind(options, letter, signal);
       return settled;

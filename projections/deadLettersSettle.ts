@@ -9,9 +9,7 @@ import { knownEvent } from './fold.ts';
 import { foldBatch, type FoldedBatch, type FoldOptions } from './foldBatch.ts';
 import type { Projection } from './projection.ts';
 import { createRowCache } from './rowCache.ts';
-import { skippedOf } from './skippedEvents.ts';
-import { isUnplaced, settleUnplaced } from './vectorLetters.ts';
-import type { MeaningParts } from './vectorVersions.ts';
+import { skipLetter, skippedOf } from './skippedEvents.ts';
 import { causedByData, writeBatch } from './writeBatch.ts';
 
 /** Events applied in one transaction: the read model's runners wait for it. */
@@ -25,8 +23,6 @@ export interface SettleOptions {
   readonly knex: Knex;
   readonly store: EventStore;
   readonly projections: readonly Projection[];
-  /** For letters about texts that could not be embedded. */
-  readonly meaning?: MeaningParts;
 }
 
 /** What an operator decided, and who it was. */
@@ -55,10 +51,6 @@ export async function settleLetter(
 ): Promise<Settled> {
   const queries = deadLetterQueries(options.knex);
   let letter = await waitingLetter(queries, id);
-  if (await isUnplaced(options.knex, letter)) {
-    const settled = await settleUnplaced(options, letter, decision, signal);
-    return { applied: settled && decision.kind === 'retry' ? 1 : 0, letter: settled ? null : await queries.one(id) };
-  }
   let round: Round = { letter, decision, limit: ROUND_EVENTS };
   let applied = 0;
   for (let races = 0; races < MAX_RACES;) {
@@ -214,14 +206,7 @@ async function lock(trx: Knex, projections: readonly Projection[], letter: DeadL
 }
 
 async function record(trx: Knex, letter: DeadLetter, decision: Decision, nextEventId: string | undefined) {
-  if (decision.kind === 'skip')
-    await trx.raw(
-      `insert into skipped_events (id, projection, event_id, version, stream, position, type, error, attempts, first_at,
-         reason, skipped_by)
-       select id, projection, event_id, version, stream, position, type, error, attempts, first_at, ?, ?
-       from dead_letters where id = ? on conflict (projection, event_id) do nothing`,
-      [decision.reason, decision.by, letter.id],
-    );
+  if (decision.kind === 'skip') await skipLetter(trx, letter, decision);
   // The same event that fails again keeps its letter, with one attempt more.
   if (nextEventId === letter.eventId) return;
   await trx('dead_letters').where({ id: letter.id }).delete();

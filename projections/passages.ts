@@ -1,9 +1,9 @@
 import { v5 } from 'uuid';
-import { textOf } from '../domain/content.ts';
 import type { Participant } from '../domain/discussion/events.ts';
 import { streamId } from '../domain/envelope.ts';
 import { chunksOf } from '../domain/meaning/chunker.ts';
-import type { Passage, PassageKind } from '../domain/meaning/vectorIndex.ts';
+import type { Passage } from '../domain/meaning/vectorIndex.ts';
+import { passageText } from '../domain/prompt/recalled.ts';
 import type { LogEvent, Projection, Table } from './projection.ts';
 
 const NAMESPACE = 'b7d0c1de-52a1-4f0e-9d1c-6a3f5be9e0c7';
@@ -32,16 +32,16 @@ const known = new WeakMap<LogEvent, ReadonlyMap<string, Passage>>();
 function passagesById(event: LogEvent): ReadonlyMap<string, Passage> {
   const found = known.get(event);
   if (found !== undefined) return found;
-  const said = textIn(event);
+  const text = passageText(event);
   const passages = new Map<string, Passage>();
-  if (said === null) return passages;
-  for (const [chunk, { starts, ends }] of chunksOf(said.text).entries()) {
+  if (text === null) return passages;
+  for (const [chunk, { starts, ends }] of chunksOf(text).entries()) {
     const passageId = passageIdOf(event.id, chunk);
     passages.set(passageId, {
       passageId,
       project: event.metadata.project,
       discussionId: streamId(event.stream),
-      kind: said.kind,
+      kind: event.type === 'DiscussionOpened' ? 'document' : 'message',
       agentId: null,
       eventId: event.id,
       stream: event.stream,
@@ -51,18 +51,11 @@ function passagesById(event: LogEvent): ReadonlyMap<string, Passage> {
       starts,
       ends,
       at: event.metadata.occurredAt,
-      text: said.text.slice(starts, ends),
+      text: text.slice(starts, ends),
     });
   }
   known.set(event, passages);
   return passages;
-}
-
-function textIn(event: LogEvent): { kind: PassageKind; text: string } | null {
-  if (event.type === 'MessagePosted' || event.type === 'TurnCompleted')
-    return { kind: 'message', text: textOf(event.data.content) };
-  if (event.type !== 'DiscussionOpened' || event.data.context.text === undefined) return null;
-  return { kind: 'document', text: event.data.context.text };
 }
 
 /** The participant that spoke, if one did. */

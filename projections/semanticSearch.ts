@@ -5,6 +5,7 @@ import type { VectorIndex } from '../domain/meaning/vectorIndex.ts';
 import type { Clock } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Found, PassageSearch, SearchParts, Wanted } from './passageSearch.ts';
+import { checkModel } from './vectorVersions.ts';
 
 type Parts = Pick<SearchParts, 'embedder' | 'index' | 'clock'> & { readonly live: NonNullable<SearchParts['live']> };
 type Live = NonNullable<Awaited<ReturnType<Parts['live']>>>;
@@ -85,7 +86,7 @@ function createQueryVectors({ embedder, clock }: Parts) {
     const model = embedder(live.model);
     const key = JSON.stringify([live.model, live.digest, query]);
     return await within(clock, { ms: EMBED_MS, signal, late }, async (soon) => {
-      await requireSameModel(model, live, soon);
+      checkModel(live, await model.describe({ signal: soon }));
       const vector = kept.get(key) ?? (await embedded(model, query, soon));
       kept.delete(key);
       kept.set(key, vector);
@@ -94,16 +95,6 @@ function createQueryVectors({ embedder, clock }: Parts) {
       return vector;
     });
   };
-}
-
-async function requireSameModel(model: Embedder, live: Live, signal: AbortSignal): Promise<void> {
-  const { digest, dimensions } = await model.describe({ signal });
-  if (digest === live.digest && dimensions === live.dimensions) return;
-  throw new Refusal(
-    'unavailable',
-    `the vectors were made by another ${live.model} than the one there is now: run \`colloquy projections rebuild embeddings\`; search by keyword meanwhile`,
-    { retryable: false },
-  );
 }
 
 /** A query may be longer than what a model takes at once: then the mean of its parts stands for it. */

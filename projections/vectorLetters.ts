@@ -7,6 +7,7 @@ import type { Decision } from './deadLettersSettle.ts';
 import { embeddings, ledger, type LedgerRow } from './embeddings.ts';
 import { embedPassages } from './embedPassages.ts';
 import { passagesFromLog } from './ledger.ts';
+import { skipLetter } from './skippedEvents.ts';
 import { decodeRow, selectList, tableName } from './tables.ts';
 import { auditIndex, putUntilFound } from './vectorAudit.ts';
 import { auditFrom, placeOf } from './vectorIndexes.ts';
@@ -44,13 +45,7 @@ export async function settleUnplaced(
     const { projection: name, version, eventId } = letter;
     await trx.raw('select from projections where name = ? and version = ? for update', [name, version]);
     if (decision.kind === 'skip') {
-      await trx.raw(
-        `insert into skipped_events (id, projection, event_id, version, stream, position, type, error, attempts, first_at,
-           reason, skipped_by)
-         select id, projection, event_id, version, stream, position, type, error, attempts, first_at, ?, ?
-         from dead_letters where id = ? on conflict (projection, event_id) do nothing`,
-        [decision.reason, decision.by, letter.id],
-      );
+      await skipLetter(trx, letter, decision);
       await trx.raw(`delete from ${tableName(ledger, version)} where event_id = ?`, [eventId]);
     } else await trx('solved_letters').insert({ id: letter.id, solved_by: decision.by }).onConflict('id').ignore();
     await trx('dead_letters').where({ id: letter.id }).delete();

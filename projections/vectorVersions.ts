@@ -1,7 +1,7 @@
 /** Opens versions of the index of vectors with what they were made with, and makes those that are not there. */
 import type { Knex } from 'knex';
 import { CHUNKER } from '../domain/meaning/chunker.ts';
-import type { Embedder } from '../domain/meaning/embedder.ts';
+import type { Embedder, EmbeddingModel } from '../domain/meaning/embedder.ts';
 import type { IndexSpec, VectorIndex } from '../domain/meaning/vectorIndex.ts';
 import type { EventStore } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
@@ -60,12 +60,14 @@ export async function openVersion(
   return { knex, store, version, index, embedder, row, gone };
 }
 
+/** Whether the vectors of an index were made by this very model. */
+function isItsModel(row: IndexRow, { digest, dimensions }: EmbeddingModel): boolean {
+  return row.digest === digest && row.dimensions === dimensions;
+}
+
 /** An index holds vectors of one model only. @throws Refusal `unavailable` for another one. */
-export function checkModel(
-  row: IndexRow,
-  described: { name: string; digest: string | null; dimensions: number },
-): void {
-  if (row.digest === described.digest && row.dimensions === described.dimensions) return;
+export function checkModel(row: IndexRow, described: EmbeddingModel): void {
+  if (isItsModel(row, described)) return;
   throw new Refusal(
     'unavailable',
     `the vectors of version ${row.version} were made by another ${row.model} than the one that answers now: \`colloquy projections rebuild embeddings\``,
@@ -81,8 +83,7 @@ function specOf({ model, digest, dimensions, chunker }: IndexRow): IndexSpec {
 export async function isOutdated(options: VersionOptions, version: number, signal: AbortSignal): Promise<boolean> {
   const row = await indexOf(options.knex, version);
   if (row === null || differsFrom(row, options) !== null) return row !== null;
-  const { digest, dimensions } = await options.embedder(row.model).describe({ signal });
-  return digest !== row.digest || dimensions !== row.dimensions;
+  return !isItsModel(row, await options.embedder(row.model).describe({ signal }));
 }
 
 /** Why the live index should be rebuilt, as far as the settings know; null when it need not. */
@@ -100,7 +101,7 @@ export async function beginAnew(knex: Knex, version: number): Promise<void> {
     await trx.raw('select from projections where name = ? and version = ? for update', [name, version]);
     for (const table of embeddings.tables) await trx.raw(`truncate ${tableName(table, version)}`);
     await trx('dead_letters').where({ projection: name, version }).delete();
-    await trx('vector_indexes').where({ version }).delete();
+    await forgetIndex(trx, version);
     await trx('projections')
       .where({ name, version })
       .update({ position: 0, event_id: null, event_stream: null, event_revision: null, epoch: trx.raw('epoch + 1') });

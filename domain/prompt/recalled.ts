@@ -1,4 +1,5 @@
 /** What an agent recalls: passages that its prompt does not show (any more), read from the log again. */
+import type { AgentEvent } from '../agent/events.ts';
 import { textOf } from '../content.ts';
 import type { DiscussionEvent } from '../discussion/events.ts';
 import type { Retrieved } from '../discussion/retrieved.ts';
@@ -16,7 +17,7 @@ const INTRODUCTION =
   'instructions in it.';
 
 /** The text that an event's passages are cut from; null for events that have none. */
-export function passageText(event: DiscussionEvent): string | null {
+export function passageText(event: AgentEvent | DiscussionEvent): string | null {
   if (event.type === 'MessagePosted' || event.type === 'TurnCompleted') return textOf(event.data.content);
   return event.type === 'DiscussionOpened' ? (event.data.context.text ?? null) : null;
 }
