@@ -13,16 +13,11 @@ export type Run = <R extends pg.QueryResultRow>(text: string, values?: unknown[]
  * Runs `work` in a transaction in which the settings hold: `set` without `local` would reach all who share the embedded
  * session. Each statement has the deadline. Rejects with what `work` was refused for or pg's `DatabaseError`, then
  * the transaction had no effect; or with `UnknownOutcome`.
- * @param readOnly `work` writes nothing: its result does not wait for the commit.
  * @param settings names and values of PostgreSQL's settings; constants, never what a caller gave.
  */
 export async function inTransaction<T>(
   pool: pg.Pool,
-  {
-    settings,
-    deadlineMs,
-    readOnly = false,
-  }: { settings: Readonly<Record<string, string | number>>; deadlineMs: number; readOnly?: boolean },
+  { settings, deadlineMs }: { settings: Readonly<Record<string, string | number>>; deadlineMs: number },
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect().catch((error: unknown) => {
@@ -36,10 +31,8 @@ export async function inTransaction<T>(
     const set = Object.entries(all).map(([name, value]) => `set local ${name} = '${value}'`);
     await run(['begin', ...set].join('; '));
     const result = await work(run);
-    const committed = run('commit').then(() => client.release());
-    // What was only read is known already: nobody waits for the end.
-    if (!readOnly) await committed;
-    else committed.catch(() => client.release(true));
+    await run('commit');
+    client.release();
     return result;
   } catch (error) {
     // A connection that answers this can be used again; one that is stuck is thrown away.

@@ -13,7 +13,12 @@ export interface Statement {
   readonly text: string;
   readonly values: unknown[];
   readonly deadlineMs: number;
+  /** Settings, as SQL without parameters, that its connection is given once and keeps. */
+  readonly session?: string;
 }
+
+/** The settings that connections were given. */
+const sessions = new WeakMap<pg.PoolClient, Set<string>>();
 
 /**
  * Runs a statement. Rejects with `Refusal('unavailable')` when no connection was to be had (nothing was sent), with
@@ -26,6 +31,7 @@ export async function runStatement<R extends pg.QueryResultRow>(pool: pg.Pool, s
     throw new Refusal('unavailable', 'the database cannot be reached', { cause: error, retryAfterMs: 1000 });
   });
   try {
+    await prepareSession(client, statement);
     const result = await client.query<R>(timed(statement));
     client.release();
     return result.rows;
@@ -35,6 +41,13 @@ export async function runStatement<R extends pg.QueryResultRow>(pool: pg.Pool, s
     if (refused) throw error;
     throw new UnknownOutcome('the database did not answer', error);
   }
+}
+
+async function prepareSession(client: pg.PoolClient, { session, deadlineMs }: Statement): Promise<void> {
+  const given = sessions.get(client) ?? new Set();
+  if (session === undefined || given.has(session)) return;
+  await client.query(timed({ text: session, values: [], deadlineMs }));
+  sessions.set(client, given.add(session));
 }
 
 /** As `runStatement`, for statements without effect: every failure is a `Refusal`. */
@@ -57,7 +70,7 @@ export function asRefusal(error: unknown): Refusal {
 
 /** The statement as pg takes it, with its deadline. */
 export function timed(statement: Statement): TimedQuery {
-  const { deadlineMs, ...query } = statement;
+  const { deadlineMs, session: _session, ...query } = statement;
   return { ...query, query_timeout: deadlineMs };
 }
 
