@@ -27,8 +27,6 @@ export interface RebuildOptions {
   readonly gapless: boolean;
   /** As fast as it goes; otherwise three quarters of the time are left to others. */
   readonly fast: boolean;
-  /** Built up to here before it is verified; up to the end of the log unless given. */
-  readonly verifyAt?: bigint | undefined;
   /** Events written at once; as `fast` says unless given. */
   readonly batch?: { readonly events: number; readonly chars: number } | undefined;
   readonly report: (progress: RebuildProgress) => void;
@@ -71,7 +69,7 @@ export async function rebuild(options: RebuildOptions): Promise<Rebuilt> {
   const run = await begin(options);
   const { version } = run;
   tell(run, 'building');
-  await catchUp(run, options.verifyAt);
+  await catchUp(run);
   tell(run, 'making indexes');
   await target.complete();
   const verified = await verify(run);
@@ -110,13 +108,13 @@ function batchOf({ fast, batch }: Pick<RebuildOptions, 'fast' | 'batch'>): typeo
   return batch ?? (fast ? FAST : GENTLE);
 }
 
-/** Applies what the log holds now, or up to a position; again and again after failures that may pass. */
-async function catchUp(run: Run, until?: bigint): Promise<void> {
+/** Applies what the log holds now; again and again after failures that may pass. */
+async function catchUp(run: Run): Promise<void> {
   const { store, target, clock, signal } = run;
   for (let failures = 0; ;) {
     const before = run.place;
     try {
-      const to = until ?? (await store.head());
+      const to = await store.head();
       run.head = to;
       if (to > run.place) await applyUpTo(run, to);
       return;

@@ -11,6 +11,8 @@ const QUERY_MS = 60_000;
 /** Rows of one table, counted and summed in buckets by the hash of their key. */
 export interface Sums {
   add(key: string, row: Row): void;
+  /** Takes a row out that was added. */
+  remove(key: string, row: Row): void;
   readonly count: number;
   /** Both halves of the sum, over all buckets. */
   readonly checksum: string;
@@ -24,17 +26,17 @@ export function createSums(table: Table, size: number): Sums {
   const buckets = { high: new Uint32Array(size), low: new Uint32Array(size), counts: new Uint32Array(size) };
   const columns = Object.keys(table.columns);
   const total = (values: Uint32Array) => values.reduce((sum, each) => (sum + each) >>> 0, 0);
+  const count = (key: string, row: Row, sign: 1 | -1): void => {
+    const bucket = hashOf(key) % size;
+    const { high, low } = hash64(textOf(columns, row));
+    buckets.high[bucket] = (buckets.high[bucket] ?? 0) + sign * high;
+    buckets.low[bucket] = (buckets.low[bucket] ?? 0) + sign * low;
+    buckets.counts[bucket] = (buckets.counts[bucket] ?? 0) + sign;
+  };
   return {
     buckets,
-    add(key, row) {
-      const bucket = hashOf(key) % size;
-      let text = '';
-      for (const column of columns) text += `${canonicalJson(row[column] ?? null)}\n`;
-      const { high, low } = hash64(text);
-      buckets.high[bucket] = (buckets.high[bucket] ?? 0) + high;
-      buckets.low[bucket] = (buckets.low[bucket] ?? 0) + low;
-      buckets.counts[bucket] = (buckets.counts[bucket] ?? 0) + 1;
-    },
+    add: (key, row) => count(key, row, 1),
+    remove: (key, row) => count(key, row, -1),
     get count() {
       return buckets.counts.reduce((sum, each) => sum + each, 0);
     },
@@ -53,6 +55,18 @@ export function createSums(table: Table, size: number): Sums {
       return found;
     },
   };
+}
+
+/** Whether two rows hold the same. */
+export function sameRow(table: Table, one: Row, other: Row): boolean {
+  const columns = Object.keys(table.columns);
+  return textOf(columns, one) === textOf(columns, other);
+}
+
+function textOf(columns: readonly string[], row: Row): string {
+  let text = '';
+  for (const column of columns) text += `${canonicalJson(row[column] ?? null)}\n`;
+  return text;
 }
 
 /** Two independent 32-bit hashes of a text (cyrb53 by bryc, public domain, without the cut to 53 bits). */

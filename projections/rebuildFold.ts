@@ -1,4 +1,5 @@
 /** The fold that a version is verified against: from the log alone, a part at a time, so that it fits into memory. */
+import type { RecordedEvent } from '../domain/envelope.ts';
 import { createRowFold, type RowFold } from './fold.ts';
 import type { Projection, Row, Table } from './projection.ts';
 import { hashOf, typesOf, type EventSource, type Part } from './rebuildSource.ts';
@@ -24,8 +25,7 @@ export interface FoldAllOptions {
 /** Folds the log up to a position part by part, and hands every row over once. */
 export async function foldAll(options: FoldAllOptions, onRow: (table: Table, row: Row) => void): Promise<void> {
   const { projection } = options;
-  const splittable = projection.streamLocal === true || projection.tables.every((table) => !table.readsOf);
-  const of = splittable ? Math.max(1, Math.ceil(options.events / EVENTS_A_PART)) : 1;
+  const of = isSplittable(projection) ? Math.max(1, Math.ceil(options.events / EVENTS_A_PART)) : 1;
   for (let index = 0; index < of; index += 1) {
     const fold = await foldPart(options, { index, of });
     let rows = 0;
@@ -36,6 +36,19 @@ export async function foldAll(options: FoldAllOptions, onRow: (table: Table, row
         if (rows % ROWS_BETWEEN_LOOKS === 0) await options.onPage(0);
       }
   }
+}
+
+/** Whether a part of its rows can be folded without the others. */
+export function isSplittable({ streamLocal, tables }: Projection): boolean {
+  return streamLocal === true || tables.every((table) => !table.readsOf);
+}
+
+/** A fold of one part of the log, for projections that are splittable: of some streams, or of the rows with some keys where rows belong to several streams. */
+export function foldOfPart(projection: Projection, part: Part, skipped: ReadonlySet<string>): RowFold {
+  if (projection.streamLocal !== true) return createRowFold(keysIn(projection, part), skipped);
+  const fold = createRowFold(projection, skipped);
+  const isOfPart = ({ stream }: RecordedEvent): boolean => part.of === 1 || hashOf(stream) % part.of === part.index;
+  return { tables: fold.tables, add: (event) => (isOfPart(event) ? fold.add(event) : undefined) };
 }
 
 async function foldPart(options: FoldAllOptions, part: Part): Promise<RowFold> {

@@ -2,6 +2,7 @@
 import type { RecordedEvent } from '../domain/envelope.ts';
 import { applyEvent, knownEvent, lookupIn, rowsNeeded, type Rows } from './fold.ts';
 import type { LogEvent, Projection, Row, Table } from './projection.ts';
+import type { Tally } from './rebuildTally.ts';
 import { createRowCache, type RowCache } from './rowCache.ts';
 
 /** Rows kept in memory per table: those of the discussions under way at the same time, a few times over. */
@@ -66,6 +67,8 @@ export interface RebuildRowsOptions {
   readonly empty: boolean;
   /** Reads rows by key. */
   readonly load: (table: Table, keys: string[]) => Promise<Row[]>;
+  /** Told of every change; null for nobody. */
+  readonly tally: Tally | null;
 }
 
 type Batch = Map<string, Map<string, Row | null>>;
@@ -86,8 +89,9 @@ export function createRebuildRows(options: RebuildRowsOptions): RebuildRows {
       const known = events.map(knownEvent).filter((event) => event !== null);
       const batch: Batch = new Map(options.projection.tables.map(({ name }) => [name, new Map<string, Row | null>()]));
       await load(state, known, batch);
-      const there = new Map([...batch].map(([table, rows]) => [table, keysThere(rows)]));
-      const changes = apply(state, known, batch, there);
+      const before: Batch = new Map([...batch].map(([table, rows]) => [table, new Map(rows)]));
+      const changes = apply(state, known, batch, before);
+      state.tally?.seen(events);
       state.open.push(batch);
       return changes;
     },
@@ -101,12 +105,6 @@ export function createRebuildRows(options: RebuildRowsOptions): RebuildRows {
       }
     },
   };
-}
-
-function keysThere(rows: ReadonlyMap<string, Row | null>): Set<string> {
-  const keys = new Set<string>();
-  for (const [key, row] of rows) if (row !== null) keys.add(key);
-  return keys;
 }
 
 async function load(state: State, events: readonly LogEvent[], batch: Batch): Promise<void> {
@@ -148,10 +146,10 @@ function isLeftOut({ parked, skipped, refused }: Exceptions, event: LogEvent): b
 }
 
 function apply(
-  { projection, exceptions }: State,
+  { projection, exceptions, tally }: State,
   events: readonly LogEvent[],
   batch: Batch,
-  there: ReadonlyMap<string, ReadonlySet<string>>,
+  before: Batch,
 ): Changes {
   const changed = new Map<string, Set<string>>(projection.tables.map(({ name }) => [name, new Set()]));
   const rows: Rows = {
@@ -182,25 +180,25 @@ function apply(
     }
   }
   for (const { event } of poison) exceptions.parked.add(event.stream);
-  const tables = projection.tables.map((table) => changesOf(table, changed, batch, there));
+  const tables = projection.tables.map((table) => changesOf(table, changed, { before, batch, tally }));
   return { tables, poison, waiting };
 }
 
 function changesOf(
   table: Table,
   changed: ReadonlyMap<string, ReadonlySet<string>>,
-  batch: Batch,
-  there: ReadonlyMap<string, ReadonlySet<string>>,
+  { before, batch, tally }: { before: Batch; batch: Batch; tally: Tally | null },
 ): TableChanges {
   const inserts: Row[] = [];
   const updates: Row[] = [];
   const deletes: string[] = [];
-  const before = there.get(table.name);
   for (const key of changed.get(table.name) ?? []) {
     const row = batch.get(table.name)?.get(key) ?? null;
+    const old = before.get(table.name)?.get(key) ?? null;
+    tally?.changed(table, key, old, row);
     if (row === null) {
-      if (before?.has(key)) deletes.push(key);
-    } else if (before?.has(key)) updates.push(row);
+      if (old !== null) deletes.push(key);
+    } else if (old !== null) updates.push(row);
     else inserts.push(row);
   }
   return { table, inserts, updates, deletes };

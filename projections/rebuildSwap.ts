@@ -138,7 +138,7 @@ async function applyTail(
   for await (const page of source.read({ after: from, to, types: typesOf(projection) }, trx)) {
     count += page.events.length;
     if (count > MAX_TAIL) return false;
-    const rows = createRebuildRows({ projection, exceptions, empty: false, load });
+    const rows = createRebuildRows({ projection, exceptions, empty: false, load, tally: null });
     await moveCheckpoint(trx, claim, at, page);
     await writeFolded(trx, claim, await rows.fold(page.events), { copy, careful: true });
     at = page.through;

@@ -2,11 +2,13 @@
 import type { Knex } from 'knex';
 import type { Clock, EventStore } from '../domain/ports.ts';
 import type { Table } from './projection.ts';
+import { isSplittable } from './rebuildFold.ts';
 import { createRebuildRows, type Changes, type Exceptions, type RebuildRows } from './rebuildRows.ts';
 import type { EventSource, Page } from './rebuildSource.ts';
 import { swapVersions } from './rebuildSwap.ts';
 import type { BuildTarget, Place } from './rebuildTarget.ts';
-import { verifyTables, type FoldAhead } from './rebuildVerify.ts';
+import { createTally, type Tally } from './rebuildTally.ts';
+import { verifyTables } from './rebuildVerify.ts';
 import { lostClaim, ofClaim, startAnew, type Claim } from './rebuildVersion.ts';
 import { loadRows, moveCheckpoint, writeFolded, type CopyRows } from './rebuildWrite.ts';
 import { skippedOf } from './skippedEvents.ts';
@@ -22,8 +24,8 @@ export interface TablesOptions {
   readonly claim: Claim;
   /** Null on the embedded database. */
   readonly copy: CopyRows | null;
-  /** For the verification, where it is made elsewhere. */
-  readonly ahead?: FoldAhead | undefined;
+  /** About how many events there will be, where what is written may be tallied instead of folding the log a second time. */
+  readonly tallied?: number | undefined;
   /** What is stored elsewhere before the rows are written; may come twice. @returns the changes with what could not be stored. */
   readonly beside?: (changes: Changes) => Promise<Changes>;
 }
@@ -34,6 +36,7 @@ export function tablesTarget(options: TablesOptions): BuildTarget {
   const { projection, version } = claim;
   let exceptions: Exceptions | null = null;
   let rows: RebuildRows | null = null;
+  let tally: Tally | null = null;
   let at = 0n;
   let underWay: Promise<void> = Promise.resolve();
 
@@ -44,7 +47,8 @@ export function tablesTarget(options: TablesOptions): BuildTarget {
     at = place.position;
     exceptions = await exceptionsOf(knex, claim, exceptions);
     const load = (table: Table, keys: string[]) => loadRows(knex, table, version, keys);
-    rows = createRebuildRows({ projection, exceptions, empty: at === 0n, load });
+    tally = tallyOf(options, at, exceptions);
+    rows = createRebuildRows({ projection, exceptions, empty: at === 0n, load, tally });
     return place;
   };
 
@@ -72,7 +76,7 @@ export function tablesTarget(options: TablesOptions): BuildTarget {
     apply,
     flush: () => underWay,
     complete: () => complete(knex, claim),
-    verify: (onPage, events) => verifyTables({ ...options, onPage }, at, events),
+    verify: (onPage, events) => verifyTables({ ...options, tally, onPage }, at, events),
     swap: () => swapVersions(options),
     refuse: (eventId, error) => void exceptions?.refused.set(eventId, error),
     async mayFail(event) {
@@ -83,6 +87,13 @@ export function tablesTarget(options: TablesOptions): BuildTarget {
       return true;
     },
   };
+}
+
+/** Null where something stands in the tables that it would not know of. */
+function tallyOf({ claim, tallied }: TablesOptions, at: bigint, { skipped }: Exceptions): Tally | null {
+  const { projection, version } = claim;
+  if (tallied === undefined || at > 0n || !isSplittable(projection)) return null;
+  return createTally(projection, { version, events: tallied, skipped });
 }
 
 async function complete(knex: Knex, { projection, version }: Claim): Promise<void> {

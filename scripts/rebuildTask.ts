@@ -14,17 +14,17 @@ import { rebuild, rollBack, type Rebuilt, type RebuildProgress } from '../projec
 import { Poison } from '../projections/rebuildRows.ts';
 import { GENTLE_EVENTS, storeSource, typesOf, type EventSource } from '../projections/rebuildSource.ts';
 import { tablesTarget } from '../projections/rebuildTables.ts';
-import type { Verified } from '../projections/rebuildTarget.ts';
-import { foldRequest, foldSums, type FoldAhead, type FoldRequest, type OnPage } from '../projections/rebuildVerify.ts';
 import type { Claim } from '../projections/rebuildVersion.ts';
 import { VECTOR_BATCH } from '../projections/vectorWriter.ts';
 import type { Meaning } from './meaning.ts';
 import { openVectors, withVectors } from './rebuildVectors.ts';
 
+/** Where positions count bytes. */
+const BYTES_AN_EVENT = 1_000;
+
 /** Can be sent to a thread. */
 export type RebuildTask =
   | { readonly kind: 'diff'; readonly name: string; readonly fast: boolean; readonly repair: boolean }
-  | FoldTask
   | {
       readonly kind: Claim['kind'];
       readonly name: string;
@@ -33,21 +33,11 @@ export type RebuildTask =
       readonly builder: string;
     };
 
-/** What the log says that the tables must hold. */
-export interface FoldTask {
-  readonly kind: 'fold';
-  readonly name: string;
-  readonly fast: true;
-  readonly request: FoldRequest;
-}
-
 export interface TaskContext {
   readonly database: Database;
   readonly store: EventStore;
   /** Whether the log is in the same database; its positions then have no gaps. */
   readonly ownLog: boolean;
-  /** Carries a fold out in a thread of its own, where that is worth it; only for logs whose positions have no gaps. */
-  readonly foldAside?: (task: FoldTask, signal: AbortSignal) => Promise<unknown>;
   /** Models and stores of vectors. */
   readonly meaning: Meaning;
   readonly signal: AbortSignal;
@@ -66,7 +56,6 @@ export async function carryOutTask(task: RebuildTask, context: TaskContext): Pro
     : storeSource(store, codec, pageEvents);
   try {
     if (task.kind === 'diff') return await diff(projection, source, task, context);
-    if (task.kind === 'fold') return await foldSums(projection, source, task.request, onPageOf(context));
     const claim: Claim = { projection, version: task.version, builder: task.builder, kind: task.kind };
     return await build(claim, source, task.fast, context);
   } catch (error) {
@@ -79,42 +68,24 @@ async function build(claim: Claim, source: EventSource, fast: boolean, context: 
   const { database, store, ownLog, signal, report } = context;
   const { knex } = database;
   const copy = database.embedded ? null : copyRows;
-  const over = new AbortController();
   const vectors = claim.projection === embeddings ? await openVectors(claim, source, context) : null;
-  const ahead = fast && vectors === null ? await foldAhead(claim, context, over.signal) : undefined;
-  const verifyAt = ahead && BigInt(ahead.request.to);
-  const target = vectors?.target ?? tablesTarget({ knex, store, clock: systemClock, source, claim, copy, ahead });
+  const tallied = fast && vectors === null ? await eventsAbout(context) : undefined;
+  const target = vectors?.target ?? tablesTarget({ knex, store, clock: systemClock, source, claim, copy, tallied });
   const types = typesOf(claim.projection);
   const options = {
-    ...{ target, store, source, clock: systemClock, signal, types, gapless: ownLog, fast, verifyAt },
+    ...{ target, store, source, clock: systemClock, signal, types, gapless: ownLog, fast },
     ...(vectors === null ? { report } : { report: vectors.report, batch: VECTOR_BATCH }),
   };
   try {
     return shown(await (claim.kind === 'rebuild' ? rebuild : rollBack)(options));
   } finally {
-    over.abort();
-    await Promise.allSettled([target.flush(), ahead?.sums]);
+    await target.flush().catch(() => undefined);
   }
 }
 
-/** Begins the fold for the verification, where it can be made beside the building. */
-async function foldAhead(claim: Claim, context: TaskContext, over: AbortSignal): Promise<FoldAhead | undefined> {
-  const { database, store, foldAside, signal } = context;
-  if (foldAside === undefined || claim.kind !== 'rebuild') return undefined;
-  const to = await store.head();
-  const request = await foldRequest(database.knex, claim, to, Number(to));
-  const task: FoldTask = { kind: 'fold', name: claim.projection.name, fast: true, request };
-  const sums = foldAside(task, AbortSignal.any([signal, over])) as Promise<Verified[]>;
-  // Whoever verifies looks at it; until then a failure is nobody's.
-  sums.catch(() => undefined);
-  return { request, sums };
-}
-
-function onPageOf({ signal }: TaskContext): OnPage {
-  return () => {
-    signal.throwIfAborted();
-    return Promise.resolve();
-  };
+async function eventsAbout({ store, ownLog }: TaskContext): Promise<number> {
+  const head = Number(await store.head());
+  return ownLog ? head : head / BYTES_AN_EVENT;
 }
 
 function shown({ version, previous, position, events, verified }: Rebuilt) {

@@ -4,8 +4,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Refusal } from '../domain/refusal.ts';
 import { openDatabase } from '../infra/database.ts';
 import { openMeaning } from './meaning.ts';
-import { carryOutTask, type FoldTask } from './rebuildTask.ts';
-import { runInThread, type ThreadMessage, type ThreadOrder, type ThreadTask } from './rebuildThread.ts';
+import { carryOutTask } from './rebuildTask.ts';
+import type { ThreadMessage, ThreadOrder, ThreadTask } from './rebuildThread.ts';
 import { openLog } from './storage.ts';
 
 /** One for a transaction, one for what is read meanwhile, one to spare. */
@@ -39,10 +39,6 @@ function post(message: ThreadMessage): void {
   port.postMessage(message);
 }
 
-function foldAside(fold: FoldTask, signal: AbortSignal): Promise<unknown> {
-  return runInThread({ settings, embedded, task: fold }, signal, () => undefined);
-}
-
 try {
   const log = await openLog(settings, database, quiet);
   const meaning = openMeaning(settings, database, await log.store.lineage());
@@ -52,8 +48,6 @@ try {
       store: log.store,
       meaning,
       ownLog: settings.EVENTSTORE_URL === undefined,
-      // The embedded database answers one at a time, and two readers at once halved what EventStoreDB gave each.
-      ...(embedded === null && settings.EVENTSTORE_URL === undefined ? { foldAside } : {}),
       signal: stopping.signal,
       report(progress) {
         const nowMs = performance.now();

@@ -11,8 +11,7 @@ import { readModels } from '../../projections/readModels.ts';
 import { rebuild, rollBack, type Rebuilt, type RebuildProgress } from '../../projections/rebuild.ts';
 import { storeSource, typesOf, type EventSource } from '../../projections/rebuildSource.ts';
 import { tablesTarget } from '../../projections/rebuildTables.ts';
-import type { BuildTarget, Verified } from '../../projections/rebuildTarget.ts';
-import { foldRequest, type FoldRequest } from '../../projections/rebuildVerify.ts';
+import type { BuildTarget } from '../../projections/rebuildTarget.ts';
 import { claimBuild, claimPrevious, failClaim, releaseClaim, type Claim } from '../../projections/rebuildVersion.ts';
 import { plainCodec } from '../contracts/sampleEvents.ts';
 import { realLog, type TestLog } from '../infra/postgresStores.ts';
@@ -37,8 +36,6 @@ export interface RebuildOptionsForTests {
   readonly kind?: Claim['kind'];
   /** Gets between the driver and the tables. */
   readonly wrap?: (target: BuildTarget) => BuildTarget;
-  /** Makes the fold for the verification that is begun with the building. */
-  readonly ahead?: (request: FoldRequest) => Promise<Verified[]>;
 }
 
 /** Claims a version and builds it (or goes back to the previous one). */
@@ -54,15 +51,10 @@ export async function rebuildNow(
   const source = sourceOf(log, options.throughPort);
   const wrap = options.wrap ?? ((target) => target);
   const copy = embedded ? null : copyRows;
-  const head = await log.store.head();
-  const request = await foldRequest(knex, claim, head, Number(head));
-  const ahead = options.ahead && { request, sums: options.ahead(request) };
-  // Looked at when it is verified.
-  ahead?.sums.catch(() => undefined);
-  const verifyAt = ahead && head;
-  const target = wrap(tablesTarget({ knex, store: log.store, clock: wallClock, source, claim, copy, ahead }));
+  const tallied = fast ? Number(await log.store.head()) : undefined;
+  const target = wrap(tablesTarget({ knex, store: log.store, clock: wallClock, source, claim, copy, tallied }));
   const [types, gapless] = [typesOf(projection), log.elsewhere !== true];
-  const all = { target, store: log.store, source, clock, signal, types, gapless, fast, verifyAt, report };
+  const all = { target, store: log.store, source, clock, signal, types, gapless, fast, report };
   try {
     return await (claim.kind === 'rebuild' ? rebuild(all) : rollBack(all));
   } catch (error) {
@@ -96,9 +88,14 @@ export async function statuses({ database }: RebuiltLog, name: string): Promise<
 }
 
 /** A log with a history, and empty read models. */
-export async function filledLog(seed: number, batches = 300, open: () => Promise<TestLog> = realLog): Promise<TestLog> {
+export async function filledLog(
+  seed: number,
+  batches = 300,
+  open: () => Promise<TestLog> = realLog,
+  discussions = 8,
+): Promise<TestLog> {
   const log = await open();
-  await appendAll(log.store, history({ seed, discussions: 8, batches }));
+  await appendAll(log.store, history({ seed, discussions, batches }));
   await ensureVersions(log.database.knex, readModels);
   return log;
 }
