@@ -39,8 +39,8 @@ export interface EventSource {
 
 /** Events of one page at most unless said, and about how many characters. */
 const PAGE = { events: 5_000, chars: 16_000_000 };
-/** Events of one page for who leaves others their time: small pieces of work. */
-export const GENTLE_EVENTS = 100;
+/** Events of one page for who leaves others their time: a thirtieth of a second's work. */
+export const GENTLE_EVENTS = 1_000;
 
 /** Reads any log through its port. Only events that are asked for are decoded. */
 export function storeSource(store: EventStore, codec: Codec, pageEvents = PAGE.events): EventSource {

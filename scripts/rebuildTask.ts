@@ -19,6 +19,8 @@ import { VECTOR_BATCH } from '../projections/vectorWriter.ts';
 import type { Meaning } from './meaning.ts';
 import { openVectors, withVectors } from './rebuildVectors.ts';
 
+/** What takes their time is the model, which waits for others anyway or is elsewhere. */
+const REST_OF_VECTORS = 1;
 /** Where positions count bytes. */
 const BYTES_AN_EVENT = 1_000;
 
@@ -74,7 +76,7 @@ async function build(claim: Claim, source: EventSource, fast: boolean, context: 
   const types = typesOf(claim.projection);
   const options = {
     ...{ target, store, source, clock: systemClock, signal, types, gapless: ownLog, fast },
-    ...(vectors === null ? { report } : { report: vectors.report, batch: VECTOR_BATCH }),
+    ...(vectors === null ? { report } : { report: vectors.report, batch: VECTOR_BATCH, rest: REST_OF_VECTORS }),
   };
   try {
     return shown(await (claim.kind === 'rebuild' ? rebuild : rollBack)(options));

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { suite } from '../harness.ts';
 import { startClusterProcess, type ClusterProcess } from './clusterProcess.ts';
-import { checkHeldWell, openHeld, postAll, registerAgents, SLOW_TURNS } from './heldWell.ts';
+import { checkHeldWell, openHeld, postAll, registerAgents, sayUnended, SLOW_TURNS } from './heldWell.ts';
 import { createVisitor, type Visitor } from './visitor.ts';
 
 const DISCUSSIONS = 20;
@@ -24,17 +24,24 @@ test(
     const visitor = createVisitor(cluster.apis, cluster.token);
     const stop = new AbortController();
     const late = setTimeout(() => stop.abort(new Error('the discussions did not end in time')), ENDED_WITHIN_MS);
+    let unended = (): Promise<void> => Promise.resolve();
     try {
       const agents = await registerAgents(visitor);
-      const opening = Array.from({ length: DISCUSSIONS }, (_, n) =>
-        openHeld(visitor, agents, { n, turns: TURNS }, stop.signal),
-      );
-      const held = await Promise.all(opening);
+      const open = (from: number, to: number) =>
+        Promise.all(
+          Array.from({ length: to - from }, (_, i) =>
+            openHeld(visitor, agents, { n: from + i, turns: TURNS }, stop.signal),
+          ),
+        );
+      const held = await open(0, DISCUSSIONS / 2);
       await killAtWork(cluster, visitor, stop.signal);
       const posting = postAll(visitor, held);
       await cluster.kill('api-1');
-      await posting;
-      await killAtWork(cluster, visitor, stop.signal);
+      // Some are opened under fire, and go on while a worker is killed again.
+      const later = await open(DISCUSSIONS / 2, DISCUSSIONS);
+      await Promise.all([posting, killAtWork(cluster, visitor, stop.signal)]);
+      held.push(...later);
+      unended = () => sayUnended(visitor, held);
       const { events, abandoned, resumed, deltas } = await checkHeldWell(visitor, held);
       console.log(
         `${events} events, ${abandoned} attempts lost with their workers, ${resumed} streams resumed, ${deltas} deltas seen`,
@@ -42,6 +49,9 @@ test(
       assert.ok(abandoned > 0, 'a kill must have met an attempt under way');
       assert.ok(resumed > 0, 'a kill must have cut a stream');
       assert.ok(deltas > DISCUSSIONS * TURNS, 'viewers saw what workers of other processes wrote');
+    } catch (error) {
+      await unended().catch(() => undefined);
+      throw error;
     } finally {
       clearTimeout(late);
       stop.abort();

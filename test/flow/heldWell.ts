@@ -64,7 +64,6 @@ export async function postAll(visitor: Visitor, held: readonly Held[]): Promise<
         () => true,
         (error: unknown) => {
           // It has ended already.
-          // It has ended already.
           assert.match(String(error), /answered 409/, `only an end refuses: ${String(error)}`);
           return false;
         },
@@ -97,6 +96,16 @@ export async function checkHeldWell(visitor: Visitor, held: readonly Held[]): Pr
     abandoned += events.filter(({ type }) => type === 'TurnAttemptAbandoned').length;
   }
   return { events: ids.size, abandoned, resumed, deltas };
+}
+
+/** Prints how far those are that have not ended: what a failure is looked into with. */
+export async function sayUnended(visitor: Visitor, held: readonly Held[]): Promise<void> {
+  for (const { id } of held) {
+    const events = await eventsOf(visitor, id);
+    if (events.at(-1)?.type === 'DiscussionConcluded') continue;
+    const last = events.slice(-4).map(({ type, occurredAt, data }) => `${occurredAt} ${type} ${JSON.stringify(data)}`);
+    console.log(`${id} has not ended:\n${last.map((line) => `  ${line.slice(0, 300)}`).join('\n')}`);
+  }
 }
 
 function checkLog(events: readonly WireEvent[], { turns, posted }: Held): void {

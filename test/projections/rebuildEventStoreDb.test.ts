@@ -16,6 +16,9 @@ const turns = readModels.find(({ name }) => name === 'turns') as Projection;
 const discussions = readModels.find(({ name }) => name === 'discussions') as Projection;
 const rebuilt = [messages, turns, discussions];
 
+/** So that it can be stopped between two pages. */
+const SMALL = { events: 100, chars: 1_000_000 };
+
 interface Open extends RebuiltLog {
   readonly server: { cut(): void };
   stop(): Promise<void>;
@@ -77,11 +80,10 @@ test(
     const log = await filled(83, 600);
     const { knex } = log.database;
     const stopping = new AbortController();
-    // Not fast: small pages, so that it is stopped between two of them.
     const report = ({ done }: { done: number }) => {
       if (done > 0) stopping.abort();
     };
-    const stopped = await rebuildNow(log, turns, { fast: false, signal: stopping.signal, report }).then(
+    const stopped = await rebuildNow(log, turns, { signal: stopping.signal, report, batch: SMALL }).then(
       () => false,
       () => true,
     );
@@ -91,7 +93,7 @@ test(
     assert.ok(BigInt(left.position) > 0n);
     let cuts = 0;
     const built = await rebuildNow(log, turns, {
-      fast: false,
+      batch: SMALL,
       report({ note }) {
         if (note !== 'building' || cuts >= 3) return;
         cuts += 1;

@@ -34,6 +34,8 @@ export interface RebuildOptionsForTests {
   /** Reads the log through its port, as one does that is in another server. */
   readonly throughPort?: boolean;
   readonly kind?: Claim['kind'];
+  /** Events written at once. */
+  readonly batch?: { readonly events: number; readonly chars: number };
   /** Gets between the driver and the tables. */
   readonly wrap?: (target: BuildTarget) => BuildTarget;
 }
@@ -54,7 +56,7 @@ export async function rebuildNow(
   const tallied = fast ? Number(await log.store.head()) : undefined;
   const target = wrap(tablesTarget({ knex, store: log.store, clock: wallClock, source, claim, copy, tallied }));
   const [types, gapless] = [typesOf(projection), log.elsewhere !== true];
-  const all = { target, store: log.store, source, clock, signal, types, gapless, fast, report };
+  const all = { target, store: log.store, source, clock, signal, types, gapless, fast, report, batch: options.batch };
   try {
     return await (claim.kind === 'rebuild' ? rebuild(all) : rollBack(all));
   } catch (error) {
