@@ -64,7 +64,6 @@ const turnNumbersTable: Table<TurnNumberRow> = {
   name: 'messages_turns',
   columns: { discussionId: 'text', turnId: 'text', number: 'integer' },
   key: 'discussionId',
-  creates: ['TurnRequested'],
   keysOf: (event) => (event.type === 'TurnRequested' ? [streamId(event.stream)] : []),
   evolve: (row, event, discussionId) =>
     event.type === 'TurnRequested' ? { discussionId, turnId: event.data.turnId, number: event.data.number } : row,
