@@ -5,7 +5,7 @@ import type { Row, Table } from './projection.ts';
 import { hashOf } from './rebuildSource.ts';
 import { columnName, decodeRow, selectList, tableName } from './tables.ts';
 
-const PAGE_ROWS = 500;
+const PAGE_ROWS = 1_000;
 const QUERY_MS = 60_000;
 
 /** Rows of one table, counted and summed in buckets by the hash of their key. */
@@ -65,8 +65,13 @@ export function sameRow(table: Table, one: Row, other: Row): boolean {
 
 function textOf(columns: readonly string[], row: Row): string {
   let text = '';
-  for (const column of columns) text += `${canonicalJson(row[column] ?? null)}\n`;
+  for (const column of columns) text += cellText(row[column] ?? null);
   return text;
+}
+
+/** Texts with their length, so that no two rows have the same. */
+function cellText(value: unknown): string {
+  return typeof value === 'string' ? `${value.length}"${value}` : `${canonicalJson(value)}\n`;
 }
 
 /** Two independent 32-bit hashes of a text (cyrb53 by bryc, public domain, without the cut to 53 bits). */
@@ -83,21 +88,36 @@ function hash64(text: string): { high: number; low: number } {
   return { high: high >>> 0, low: low >>> 0 };
 }
 
-/** Every row of one version's table, in pages by key. */
+/** Every row of one version's table, in pages by key; the next one is read while one is looked at. */
 export async function* rowPages(knex: Knex, table: Table, version: number): AsyncGenerator<Row[]> {
-  const key = columnName(table.key);
-  for (let after: string | null = null; ;) {
-    const found: { rows: Record<string, unknown>[] } = await knex
-      .raw<{ rows: Record<string, unknown>[] }>(
-        `select ${selectList(table)} from ${tableName(table, version)}
-         ${after === null ? '' : `where ${key} > ?`} order by ${key} limit ${PAGE_ROWS}`,
-        after === null ? [] : [after],
-      )
-      .options({ query_timeout: QUERY_MS });
-    const rows = found.rows.map((raw) => decodeRow(table, raw));
-    yield rows;
-    const last = rows.at(-1);
-    if (last === undefined || rows.length < PAGE_ROWS) return;
-    after = String(last[table.key]);
+  let next = pageBehind(knex, table, version, null);
+  for (;;) {
+    const found = await next;
+    const last = found.at(-1);
+    const isLast = last === undefined || found.length < PAGE_ROWS;
+    if (!isLast) {
+      next = pageBehind(knex, table, version, String(last[table.key]));
+      // Told to whoever asks for that page.
+      next.catch(() => undefined);
+    }
+    yield found.map((raw) => decodeRow(table, raw));
+    if (isLast) return;
   }
+}
+
+async function pageBehind(
+  knex: Knex,
+  table: Table,
+  version: number,
+  after: string | null,
+): Promise<Record<string, unknown>[]> {
+  const key = columnName(table.key);
+  const { rows } = await knex
+    .raw<{ rows: Record<string, unknown>[] }>(
+      `select ${selectList(table)} from ${tableName(table, version)}
+       ${after === null ? '' : `where ${key} > ?`} order by ${key} limit ${PAGE_ROWS}`,
+      after === null ? [] : [after],
+    )
+    .options({ query_timeout: QUERY_MS });
+  return rows;
 }
