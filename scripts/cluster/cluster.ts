@@ -11,6 +11,8 @@ export interface ClusterOptions {
   readonly workers: number;
   /** EventStoreDB unless said. */
   readonly log?: LogServer;
+  /** Whether what is said is embedded, with Weaviate and Ollama where their programs are on PATH; true unless said. */
+  readonly embedder?: boolean;
   /** Of every API and worker process, beside the addresses of the servers. */
   readonly env?: Readonly<Record<string, string>>;
   /** Told when something died or was started again. */
@@ -54,14 +56,15 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await Promise.all(started.map((each) => each.untilReady()));
   };
   try {
-    const servers = await serverPlans(home, options.log ?? 'eventstoredb');
+    const { embedder = true } = options;
+    const servers = await serverPlans(home, options.log ?? 'eventstoredb', embedder);
     cleanUp.push(...servers.cleanUp);
     for (const note of servers.notes) onProgress(note);
     await startAll(servers.plans);
     onProgress('servers are ready; starting our processes …');
     const env = { ...servers.env, ...options.env };
     const apis = await Promise.all(times(options.apis, (n) => apiPlan(n, home, env)));
-    const workers = await Promise.all(times(options.workers, (n) => workerPlan(n, home, env)));
+    const workers = await Promise.all(times(options.workers, (n) => workerPlan(n, home, env, embedder)));
     await startAll([...apis, ...workers].map(({ plan }) => plan));
     return {
       apis: apis.map(({ url }) => url),

@@ -8,7 +8,7 @@ import type { OptionalPlan } from './servers.ts';
 
 const LOOK_MS = 1_000;
 /** Nothing listens there. */
-const NOWHERE = 'http://127.0.0.1:9';
+export const NOWHERE = 'http://127.0.0.1:9';
 
 /** A Weaviate of one node; pgvector where there is no program. */
 export async function weaviatePlan(home: string, searchPath: string): Promise<OptionalPlan> {

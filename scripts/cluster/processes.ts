@@ -20,9 +20,18 @@ export function apiPlan(n: number, home: string, env: Readonly<Record<string, st
 /** Every projector folds every event, and one wins: a second one to stand by is enough. */
 const PROJECTORS = 2;
 
-/** @param n from 1: its worker id stays when it is started again, so that it gives up its old claims at once. */
-export function workerPlan(n: number, home: string, env: Readonly<Record<string, string>>): Promise<Planned> {
-  const roles = n <= PROJECTORS ? {} : { WORKER_ROLES: 'relay,sweeper,turns' };
+/**
+ * @param n from 1: its worker id stays when it is started again, so that it gives up its old claims at once.
+ * @param embedder whether what is said is embedded.
+ */
+export function workerPlan(
+  n: number,
+  home: string,
+  env: Readonly<Record<string, string>>,
+  embedder: boolean,
+): Promise<Planned> {
+  const folding = n > PROJECTORS ? [] : embedder ? ['projector', 'auditor', 'embedder'] : ['projector', 'auditor'];
+  const roles = { WORKER_ROLES: ['relay', 'sweeper', 'turns', ...folding].join() };
   return planned('worker', n, home, { ...roles, ...env, WORKER_ID: `worker-${n}` });
 }
 

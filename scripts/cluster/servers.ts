@@ -7,7 +7,7 @@ import { loadEmbeddedCredentials, loadTokens } from '../../infra/tokens.ts';
 import { findNatsProgram } from '../../test/natsServer.ts';
 import { freePort, preparePostgres } from '../../test/postgresServer.ts';
 import { environmentWith, eventStoreForTests } from '../../test/services.ts';
-import { ollamaPlan, weaviatePlan } from './meaningServers.ts';
+import { NOWHERE, ollamaPlan, weaviatePlan } from './meaningServers.ts';
 import type { ProcessPlan } from './supervise.ts';
 
 const LOOK_MS = 1_000;
@@ -27,8 +27,11 @@ export interface ServerPlans {
 /** Where a cluster keeps its log. */
 export type LogServer = 'eventstoredb' | 'postgres';
 
-/** @param home folder for data and logs. Rejects when a program cannot be found. */
-export async function serverPlans(home: string, log: LogServer): Promise<ServerPlans> {
+/**
+ * @param home folder for data and logs.
+ * @param embedder whether what is said is embedded. Rejects when a program cannot be found.
+ */
+export async function serverPlans(home: string, log: LogServer, embedder: boolean): Promise<ServerPlans> {
   const environment = environmentWith({});
   const searchPath = environment['PATH'] ?? '';
   const postgres = await preparePostgres(searchPath);
@@ -39,8 +42,8 @@ export async function serverPlans(home: string, log: LogServer): Promise<ServerP
   const dataDir = join(home, 'data');
   const tokens = { dataDir, issuer: 'colloquy', audience: 'colloquy' };
   const credentials = await loadEmbeddedCredentials(await loadTokens(tokens), tokens);
-  const weaviate = await weaviatePlan(home, searchPath);
-  const ollama = await ollamaPlan(home, environment);
+  const weaviate = embedder ? await weaviatePlan(home, searchPath) : NOT_ASKED_FOR;
+  const ollama = embedder ? await ollamaPlan(home, environment) : { ...NOT_ASKED_FOR, url: NOWHERE };
   const plans: ProcessPlan[] = [
     {
       name: 'postgres',
@@ -90,6 +93,7 @@ export interface OptionalPlan {
   readonly plan: ProcessPlan | null;
 }
 
+const NOT_ASKED_FOR: OptionalPlan = { url: '', origin: 'not asked for', plan: null };
 const NO_EVENT_STORE: OptionalPlan = { url: '', origin: 'none, the log is in PostgreSQL', plan: null };
 
 async function eventStorePlan(home: string): Promise<OptionalPlan> {
