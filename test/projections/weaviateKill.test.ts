@@ -108,26 +108,6 @@ function killTests(test: ReturnType<typeof suite>, start: () => Promise<Weaviate
   );
 
   test(
-    'away for a while, and another process goes on: nothing is missing afterwards',
-    async () => {
-      const { world } = await open(server);
-      await say(world, 2, 150);
-      const first = await startEmbedding(world);
-      await first.caughtUp();
-      await server.kill();
-      await say(world, 3, 60);
-      await until('the trouble was noticed', () => first.faults.length > 2);
-      await first.stop();
-      await server.restart();
-      const second = await startEmbedding(world);
-      await settled(world, second);
-      await second.stop();
-      await assertWhole(world);
-    },
-    { deadlineMs: 120_000 },
-  );
-
-  test(
     'killed in the middle of a rebuild and right after a confirmed batch of it: the new version is whole',
     async () => {
       const { world, between } = await open(server);
