@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- [groups…] [--only embedded|postgres] [--quick]`: every figure beside its raw floor of the same run.
- * Runs of their own: `--cluster`, `--search [--only embedded|postgres|weaviate]`, `--search-quality`.
+ * Runs of their own: `--cluster`, `--search [--only embedded|postgres|weaviate]`, `--search-quality`, `--search-rebuild [--only postgres|weaviate]`.
  */
 import { parseArgs } from 'node:util';
 import { environmentWith } from '../test/services.ts';
@@ -13,6 +13,7 @@ import { rebuildRows } from './bench/rebuild.ts';
 import { restRows } from './bench/rest.ts';
 import { searchRows } from './bench/search.ts';
 import { qualityRows } from './bench/searchQualityRows.ts';
+import { searchRebuildRows } from './bench/searchRebuild.ts';
 import { sseRows } from './bench/sse.ts';
 import { storageRows } from './bench/storedBytes.ts';
 import { longRows } from './bench/longDiscussion.ts';
@@ -43,14 +44,15 @@ async function main(): Promise<void> {
       cluster: { type: 'boolean', default: false },
       search: { type: 'boolean', default: false },
       'search-quality': { type: 'boolean', default: false },
+      'search-rebuild': { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
     },
   });
   const unknown = positionals.filter((name) => groups[name] === undefined);
-  const places = ['embedded', 'postgres', ...(values.search ? ['weaviate'] : [])];
+  const places = ['embedded', 'postgres', ...(values.search || values['search-rebuild'] ? ['weaviate'] : [])];
   if (unknown.length > 0 || (values.only !== undefined && !places.includes(values.only)))
     throw new Error(
-      `usage: bench [${Object.keys(groups).join('|')} …] [--only ${places.join('|')}] [--cluster|--search|--search-quality] [--quick]`,
+      `usage: bench [${Object.keys(groups).join('|')} …] [--only ${places.join('|')}] [--cluster|--search|--search-quality|--search-rebuild] [--quick]`,
     );
   const wanted = positionals.length > 0 ? positionals : Object.keys(groups);
   const env = environmentWith({});
@@ -66,6 +68,11 @@ async function main(): Promise<void> {
   if (values.search) {
     const found = await searchRows({ server, only, quick, reporting: (place) => reporting(place, lines) });
     notes.push(...found);
+    return finish(notes, lines);
+  }
+  if (values['search-rebuild']) {
+    for (const store of ['postgres', 'weaviate'] as const)
+      if (only === undefined || only === store) await searchRebuildRows(store, reporting(store, lines));
     return finish(notes, lines);
   }
   if (values['search-quality']) {
