@@ -17,7 +17,7 @@ export function toEventData({ id, type, schemaVersion, data, metadata }: StoredE
   return binaryEvent({ ...event, data: Buffer.from(data) });
 }
 
-/** The row of what the client read; null for an event that this program did not write. */
+/** The row of what the client read, which has parsed what was canonical JSON; null for an event that this program did not write. */
 export function toRow({ event }: ResolvedEvent): StoredRow | null {
   if (event === undefined) return null;
   const [, type, schemaVersion] = TYPE.exec(event.type) ?? [];
@@ -30,14 +30,14 @@ export function toRow({ event }: ResolvedEvent): StoredRow | null {
     id: event.id,
     type,
     schemaVersion: Number(schemaVersion),
-    data: textOf(data),
-    metadata: textOf(metadata ?? {}),
+    // What was appended as JSON is what JSON.stringify makes of it, and that is several times as fast as sorting keys.
+    data: data instanceof Uint8Array ? bytesAsText(data) : JSON.stringify(data),
+    metadata: metadata instanceof Uint8Array ? bytesAsText(metadata) : canonicalJson(metadata ?? {}),
   };
 }
 
-/** The client has parsed what was canonical JSON: written canonically again it is the same text. */
-function textOf(value: unknown): string {
-  return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : canonicalJson(value);
+function bytesAsText(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('utf8');
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
