@@ -34,7 +34,10 @@ export function addProjections(program: Command): void {
   add('rebuild [names...]', 'build read models anew from the log, beside the live ones, and swap them in')
     .option('--all-stale', 'those that `list` calls stale')
     .option('--max-concurrent <n>', 'so many at the same time, 1 to 16', whole(1, 16), 2)
-    .option('--fast', 'as fast as it goes; otherwise it works for a 25th of the time, so that the service hardly feels it')
+    .option(
+      '--fast',
+      'as fast as it goes; otherwise it works for a 25th of the time, so that the service hardly feels it',
+    )
     .option('--dry-run', 'only say what would be done')
     .action(rebuild);
   add('diff <name>', 'compare the live tables with the log, row by row; exit code 8 when they differ')
