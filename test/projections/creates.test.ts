@@ -24,10 +24,9 @@ test('are not there before, whatever happened', () => {
       for (const recorded of events) {
         const event = knownEvent(recorded);
         assert.ok(event);
-        for (const { name, creates, keysOf } of projection.tables)
-          if (creates?.includes(event.type))
-            for (const key of keysOf(event))
-              assert.not(fold.tables.get(name)?.has(key), `${event.type} finds ${key} in ${name}`);
+        for (const table of projection.tables.filter(({ creates }) => creates?.includes(event.type)))
+          for (const key of table.keysOf(event))
+            assert.not(fold.tables.get(table.name)?.has(key), `${event.type} finds ${key} in ${table.name}`);
         fold.add(recorded);
       }
     }
