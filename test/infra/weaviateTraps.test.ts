@@ -6,6 +6,7 @@ import type { VectorObject } from '../../domain/meaning/vectorIndex.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { createWeaviate, type WeaviateIndex } from '../../infra/weaviate.ts';
 import { weaviateHealth } from '../../infra/weaviateHealth.ts';
+import { putUntilFound } from '../../projections/vectorAudit.ts';
 import { EVERYTHING, idsOf, own, someObjects, SPEC } from '../contracts/samplePassages.ts';
 import { pagesOf } from '../contracts/vectorIndexCollections.ts';
 import { suite } from '../harness.ts';
@@ -14,24 +15,16 @@ import { wallClock } from '../standins/wallClock.ts';
 import { startWeaviateServer, type WeaviateServer } from '../weaviateServer.ts';
 
 const slow = { deadlineMs: 180_000 };
-const MOST_REPAIRS = 10;
 const program = weaviateProgramForTests();
 if (program === null) console.log(`left out: the traps of Weaviate: ${NO_WEAVIATE}`);
 else traps(program);
 
-/** What a caller does after an unknown outcome. @returns how many were lost at first, and how often it had to be repaired. */
+/** What the embedding projection does after an unknown outcome. @returns how many were lost at first. */
 async function repaired(index: WeaviateIndex, version: number, objects: readonly VectorObject[]): Promise<string> {
-  let lost = await index.unfindable(version, own(objects));
-  const first = lost.length;
-  let repairs = 0;
-  for (; lost.length > 0 && repairs < MOST_REPAIRS; repairs += 1) {
-    const again = objects.filter(({ passage }) => lost.includes(passage.passageId));
-    await index.remove(version, idsOf(again));
-    await index.put(version, again);
-    lost = await index.unfindable(version, own(objects));
-  }
-  assert.equal(lost, []);
-  return `${first} of ${objects.length} lost, whole after ${repairs} repairs`;
+  const lost = new Set(await index.unfindable(version, own(objects)));
+  const again = objects.filter(({ passage }) => lost.has(passage.passageId));
+  await putUntilFound({ index, version }, again, new AbortController().signal);
+  return `${lost.size} of ${objects.length} lost, none after the repair`;
 }
 
 /** Asked as anybody would, beside the adapter: those that a search for their vector does not give first. */
