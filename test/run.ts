@@ -1,6 +1,6 @@
 /**
- * `npm test [-- pattern]` runs every file under test/ that ends in .test.ts and whose path matches the regular
- * expression, each in its own process, on services found or started here. The last line is `N passed, N failed`; the
+ * `npm test [-- pattern…]` runs every file under test/ that ends in .test.ts and whose path matches one of the regular
+ * expressions, each in its own process, on services found or started here. The last line is `N passed, N failed`; the
  * exit code says the same.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -37,12 +37,13 @@ interface Totals {
   readonly leftOut: string[];
 }
 
-async function main(pattern: string): Promise<Totals> {
+async function main(patterns: readonly string[]): Promise<Totals> {
   const totals: Totals = { passed: 0, failed: 0, failures: [], leftOut: [] };
+  const wanted = (patterns.length === 0 ? [''] : patterns).map((pattern) => new RegExp(pattern));
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.test.ts') && new RegExp(pattern).test(`test/${file}`))
+    .filter((file) => file.endsWith('.test.ts') && wanted.some((pattern) => pattern.test(`test/${file}`)))
     .sort();
-  if (files.length === 0) fail(totals, `no test file matches ${pattern}`, '');
+  if (files.length === 0) fail(totals, `no test file matches ${patterns.join(' ')}`, '');
   const needy = files.filter((file) => mentions(join(folder, file), 'postgresForTests('));
   const postgres = needy.length === 0 ? null : await postgresOrReason();
   await saysOllama();
@@ -180,7 +181,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 const started = performance.now();
-const { passed, failed, failures, leftOut } = await main(process.argv[2] ?? '').catch((error: unknown): Totals => {
+const { passed, failed, failures, leftOut } = await main(process.argv.slice(2)).catch((error: unknown): Totals => {
   say(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return { passed: 0, failed: 1, failures: ['the run itself'], leftOut: [] };
 });

@@ -24,10 +24,11 @@ const MAX_MISSES = 50;
 
 /**
  * Runs turns in as many lanes as may run at once. A lane begins with a wake-up, or with a turn that no wake-up has
- * reached. While there is room the named turn runs at once; the last lane takes the best waiting turn instead. A lane goes
- * on with the best waiting turn when all were in use, when its turn was gone or its model full, and when it has freed a
- * place at a model: so no wake-up has to be put back, and each stands for some turn that waits. No wake-up is taken while
- * all lanes are in use: it stays for other workers.
+ * reached. While there is room the named turn runs at once; the last lane takes the best waiting turn instead. After an
+ * answer a lane goes on with the turn that the answer led to: its state is at hand, and no wake-up has to travel. It takes
+ * the best waiting turn instead when all lanes were in use, when its turn was gone or its model full, and when it has freed
+ * a place at a model, and then tells others of its own: so no wake-up has to be put back, and each stands for some turn that
+ * waits. No wake-up is taken while all lanes are in use: it stays for other workers.
  */
 export function startPool(ctx: WorkerContext, sources: TurnSources, signal: AbortSignal): Pool {
   const running = new Map<string, Running>();
@@ -63,8 +64,7 @@ export function startPool(ctx: WorkerContext, sources: TurnSources, signal: Abor
       // Not acknowledged: it comes again, here or elsewhere.
       if (ran === null) return;
       misses = ran.claimed ? 0 : misses + 1;
-      const on = lanes.isFull() || ran.end.kind === 'gone' || ctx.settings.limits.size > 0;
-      turn = on && misses < MAX_MISSES ? await picking.best(null) : null;
+      turn = misses < MAX_MISSES ? await goOn(ctx, { lanes, picking, signal }, ran.end) : null;
     }
     if (turn === null) ack();
   };
@@ -80,6 +80,22 @@ export function startPool(ctx: WorkerContext, sources: TurnSources, signal: Abor
     keepLooking: () => keepLooking(ctx, lanes, picking, signal),
     idle: () => lanes.idle(),
   };
+}
+
+/** The turn that a lane goes on with. */
+async function goOn(
+  { bus, settings, log }: WorkerContext,
+  { lanes, picking, signal }: { lanes: Lanes; picking: Picking; signal: AbortSignal },
+  end: TurnEnd,
+): Promise<WakeUp | null> {
+  const next = end.kind === 'done' ? end.next : null;
+  const chooses = lanes.isFull() || end.kind === 'gone' || settings.limits.size > 0;
+  let turn: WakeUp | null = null;
+  if (chooses && !signal.aborted) turn = await picking.best(next);
+  else if (next !== null && !signal.aborted) return picking.take(next.turnId) ? next : null;
+  if (next !== null && turn?.turnId !== next.turnId)
+    await bus.wake(next).catch((error: unknown) => log.warn({ err: error }, 'a wake-up was lost'));
+  return turn;
 }
 
 async function takeWakeUps(ctx: WorkerContext, lanes: Lanes, picking: Picking, signal: AbortSignal): Promise<void> {

@@ -19,10 +19,12 @@ interface Kept {
   next: number;
 }
 
+type Observed = Pick<RecordedEvent, 'stream' | 'revision' | 'type' | 'data'>;
+
 /** The last messages of the discussions this process works for, kept up to date by the relay: a turn reads only what is new. */
 export interface Transcripts {
-  /** Takes note of an event that the relay has seen. */
-  observe(event: RecordedEvent): void;
+  /** Takes note of an event that the relay has seen, or that was appended here. */
+  observe(event: Observed): void;
   /** The document a discussion was given, or the one it was forked from. */
   contextText(discussionId: string, state: ExistingDiscussion): Promise<string | null>;
   /** The messages of a window, both places inclusive, in order. */
@@ -91,8 +93,8 @@ async function openedContext(store: EventStore, discussionId: string): Promise<s
   return null;
 }
 
-function take(kept: Kept, recorded: RecordedEvent, index: number): void {
+function take(kept: Kept, recorded: Observed, index: number): void {
   kept.next = index + 1;
-  const said = saidIn(recorded as DiscussionEvent & RecordedEvent, index);
+  const said = saidIn(recorded as Observed & DiscussionEvent, index);
   if (said !== null) kept.said.push(said);
 }

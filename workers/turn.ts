@@ -2,6 +2,7 @@ import { v5 as uuidv5 } from 'uuid';
 import { abandonTurn } from '../commands/abandonTurn.ts';
 import { discussions } from '../commands/aggregate.ts';
 import { completeTurn } from '../commands/completeTurn.ts';
+import type { DiscussionOutcome } from '../commands/discussionCommand.ts';
 import { load, refresh, type Loaded } from '../commands/states.ts';
 import { textContent } from '../domain/content.ts';
 import type { Attempt } from '../domain/discussion/commands.ts';
@@ -22,9 +23,15 @@ import { attemptOf, settle, type Running } from './settle.ts';
 import type { Transcripts } from './transcripts.ts';
 import { askedBy, type WorkerContext } from './worker.ts';
 
-/** How a wake-up ended: `gone` there was nothing to do (any more), `snooze` try again after `afterMs`, `full` its model has no place. */
+/**
+ * How a wake-up ended: `done` with the turn that the answer led to, `gone` there was nothing to do (any more), `snooze` try
+ * again after `afterMs`, `full` its model has no place.
+ */
 export type TurnEnd =
-  { readonly kind: 'done' | 'gone' } | { readonly kind: 'snooze'; readonly afterMs: number } | NoPlace;
+  | { readonly kind: 'done'; readonly next: WakeUp | null }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'snooze'; readonly afterMs: number }
+  | NoPlace;
 
 export interface TurnSources {
   readonly transcripts: Transcripts;
@@ -60,7 +67,7 @@ export async function runTurn(
     const result = await chat(ctx, running, prepared, span.traceparent);
     from.circuits.ended(prepared.profile.model.provider, wake.turnId, verdictOf(result, prepared.failure === null));
     measureAttempt(ctx, prepared, result);
-    if (result.outcome === 'answered') return complete(ctx, running, turn, result);
+    if (result.outcome === 'answered') return complete(ctx, from.transcripts, claim, result);
     return abandon(ctx, running, turn, result);
   });
 }
@@ -147,8 +154,8 @@ function claimable(loaded: Loaded<Discussion>, turnId: string, nowMs: number): O
 
 async function complete(
   ctx: WorkerContext,
-  running: Running,
-  turn: OpenTurn,
+  transcripts: Transcripts,
+  { running, turn }: Pick<Claimed, 'running' | 'turn'>,
   result: Extract<AttemptResult, { outcome: 'answered' }>,
 ): Promise<TurnEnd> {
   const { text, usage, finishReason, firstTokenMs, totalMs } = result;
@@ -159,9 +166,12 @@ async function complete(
     finishReason,
     timing: { firstTokenMs, totalMs },
   };
-  const taken = await settle(ctx, running, 'complete', turn, (asked) =>
-    completeTurn(ctx.engine, running.discussionId, body, asked),
-  );
+  let next: WakeUp | null = null;
+  const taken = await settle(ctx, running, 'complete', turn, async (asked) => {
+    const outcome = await completeTurn(ctx.engine, running.discussionId, body, asked);
+    observeOwn(transcripts, outcome);
+    next = nextTurn(running, outcome);
+  });
   if (!taken && (await isUnsettled(ctx, running))) {
     // The turn was ended from outside while the answer came in: what it cost is known and counts all the same.
     const late = {
@@ -176,7 +186,19 @@ async function complete(
     };
     await settle(ctx, running, 'abandon', turn, (asked) => abandonTurn(ctx.engine, running.discussionId, late, asked));
   }
-  return { kind: 'done' };
+  return { kind: 'done', next };
+}
+
+/** So that the next turn, if it runs here, need not wait for the relay nor read them. */
+function observeOwn(transcripts: Transcripts, { id, events, revision, replayed }: DiscussionOutcome): void {
+  if (replayed) return;
+  const first = revision - events.length + 1;
+  events.forEach((event, i) => transcripts.observe({ ...event, stream: `discussion-${id}`, revision: first + i }));
+}
+
+function nextTurn({ project, discussionId }: Running, { state, revision }: DiscussionOutcome): WakeUp | null {
+  if (state.status !== 'open' || state.turn?.answeredBy !== 'model' || state.turn.claim !== null) return null;
+  return { kind: 'turn', project, discussionId, turnId: state.turn.turnId, revision };
 }
 
 async function isUnsettled(ctx: WorkerContext, { discussionId, turnId, attempt }: Running): Promise<boolean> {

@@ -110,8 +110,8 @@ test('without any wake-up a worker with room finds what waits at its own sweeps,
   bus.lose = () => true;
   const on = await start({ settings: { sweepMs: 250 } });
   models.open('m');
-  const id = await talk(on, 'm', { limits: { maxTurns: 3 } });
-  checkEnded(await untilConcluded(on, id), 3);
+  const agentId = await anAgent(on, 'Ada', { name: 'm' });
+  for (const id of await many(on, 3, agentId, {})) checkEnded(await untilConcluded(on, id), 1);
   assert.is(on.counted('sweeper_recovered_total'), 3);
 });
 
