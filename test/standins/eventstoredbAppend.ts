@@ -34,7 +34,9 @@ export function serveAppend(
   call.on('error', () => open.ended());
   if (reception === 'swallow') return;
   if (reception !== 'serve') return answer(reception);
-  call.on('end', () => {
+  // A connection that dies ends its requests, too, and says only then that they were cancelled.
+  call.on('end', () => setImmediate(written));
+  const written = (): void => {
     if (call.cancelled) return;
     const request = appendRequest(messages);
     if ('code' in request) return answer(request);
@@ -43,7 +45,7 @@ export function serveAppend(
       if (result.outcome === 'deleted') answer(streamDeleted(request.stream));
       else answer(null, appendAnswer(result, request.expected));
     });
-  });
+  };
 }
 
 function appendRequest(
