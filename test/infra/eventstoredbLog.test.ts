@@ -93,8 +93,8 @@ test('a tombstoned stream is refused for good', async () => {
   const stream = aStream();
   await log.store.append(stream, messages(1), NO_STREAM);
   await client.tombstoneStream(stream);
-  for (const call of [log.store.append(stream, messages(1), 0), collect(log.store.read(stream))]) {
-    const error = await rejected(call, Refusal);
+  for (const call of [() => log.store.append(stream, messages(1), 0), () => collect(log.store.read(stream))]) {
+    const error = await rejected(call(), Refusal);
     assert.equal([error.code, error.retryable], ['internal', false]);
   }
 });
