@@ -3,7 +3,6 @@
  * content goes through OpenSSL, which is some fifty times faster than the library and does not hold up the event loop.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { Refusal } from '../domain/refusal.ts';
 
 const CHUNK_BYTES = 64 * 1024;
@@ -14,14 +13,17 @@ const HEADER_MOST_BYTES = 64 * 1024;
 const HEADER_END = Buffer.from('\n--- ');
 const CIPHER = 'chacha20-poly1305';
 
+/** Loaded when first needed: it is a tenth of a second of every start. */
+const age = () => import('age-encryption');
+
 /** A new private key, `AGE-SECRET-KEY-1…`. */
-export function newAgeKey(): Promise<string> {
-  return generateX25519Identity();
+export async function newAgeKey(): Promise<string> {
+  return (await age()).generateX25519Identity();
 }
 
 /** The public key of a private one, `age1…`. @throws Refusal `invalid` for what is no key. */
 export async function agePublicKey(key: string): Promise<string> {
-  return identityToRecipient(key).catch((error: unknown) => {
+  return (await age()).identityToRecipient(key).catch((error: unknown) => {
     throw new Refusal('invalid', 'the file of the backup key holds no private key of age', { cause: error });
   });
 }
@@ -73,6 +75,7 @@ export async function* decryptFile(
 /** The library hands the key of each file to whoever wraps it: one more recipient that wraps nothing. */
 async function newHeader(recipients: readonly string[]): Promise<{ header: Buffer; fileKey: Uint8Array }> {
   let fileKey = new Uint8Array();
+  const { Encrypter } = await age();
   const encrypter = new Encrypter();
   for (const recipient of recipients) encrypter.addRecipient(recipient);
   encrypter.addRecipient({
@@ -86,6 +89,7 @@ async function newHeader(recipients: readonly string[]): Promise<{ header: Buffe
 }
 
 async function fileKeyOf(keys: readonly string[], header: Buffer): Promise<Uint8Array> {
+  const { Decrypter } = await age();
   const decrypter = new Decrypter();
   for (const key of keys) decrypter.addIdentity(key);
   return decrypter.decryptHeader(header).catch((error: unknown) => {

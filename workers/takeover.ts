@@ -15,6 +15,9 @@ interface Seen {
 /** Most claims looked at in one sweep. */
 const MAX_CLAIMS = 1000;
 
+/** Attempts of its own that a worker ends at once when it is started again. */
+const ENDED_AT_ONCE = 8;
+
 /** Finds attempts whose workers give no sign of life, and ends them. */
 export interface Watch {
   look(): Promise<number>;
@@ -52,10 +55,13 @@ export function createWatch(ctx: WorkerContext, isRunning: (turnId: string) => b
 
 /** A worker that was started again ends what its last incarnation held, at once. */
 export async function endOwnOldClaims(ctx: WorkerContext): Promise<number> {
+  const old = (await ctx.turns.claimedBy(ctx.worker)).filter(({ incarnation }) => incarnation !== ctx.incarnation);
   let ended = 0;
-  for (const claim of await ctx.turns.claimedBy(ctx.worker))
-    if (claim.incarnation !== ctx.incarnation && (await endAttempt(ctx, claim, 'its worker was started again')))
-      ended += 1;
+  const endNext = async (): Promise<void> => {
+    for (let claim = old.shift(); claim !== undefined; claim = old.shift())
+      if (await endAttempt(ctx, claim, 'its worker was started again')) ended += 1;
+  };
+  await Promise.all(Array.from({ length: ENDED_AT_ONCE }, endNext));
   return ended;
 }
 

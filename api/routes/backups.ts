@@ -47,8 +47,7 @@ export function backupRoutes(backups: Backups | null, operations: Operations): R
 }
 
 function needed(backups: Backups | null): Backups {
-  if (backups === null)
-    throw new Refusal('unavailable', 'no place for backups is set: set BACKUP_STORE', { retryable: false });
+  if (backups === null) throw new Refusal('conflict', 'no place for backups is set: set BACKUP_STORE and start again');
   return backups;
 }
 
@@ -60,7 +59,7 @@ function readRoutes(backups: Backups | null): Route[] {
       path: '/backups',
       operationId: 'listBackups',
       summary: 'All backups, the oldest first',
-      problems: ['not-found', 'unavailable'],
+      problems: ['not-found', 'conflict', 'unavailable'],
       responses: {
         200: {
           description: 'All of them',
@@ -80,7 +79,7 @@ function readRoutes(backups: Backups | null): Route[] {
       operationId: 'getBackup',
       summary: 'One backup',
       params,
-      problems: ['not-found', 'unavailable'],
+      problems: ['not-found', 'conflict', 'unavailable'],
       responses: { 200: { description: 'The backup', schema, example } },
       async handler(request) {
         await request.authorize({ project: '*', kind: 'backup' });
@@ -100,7 +99,7 @@ function workRoutes(backups: Backups | null, operations: Operations): Route[] {
       path: '/backups',
       operationId: 'createBackup',
       summary: 'Make a backup of the log as it is now, while everything goes on',
-      problems: ['not-found', 'unavailable', 'rate-limited'],
+      problems: ['not-found', 'conflict', 'unavailable', 'rate-limited'],
       responses: started,
       async handler(request) {
         await request.authorize({ project: '*', kind: 'backup' });
@@ -140,7 +139,7 @@ function pruneRoute(backups: Backups | null): Route {
     summary: 'Remove backups that neither the count nor the age keeps; the newest whole one always stays',
     body: keepBody,
     bodyExample: { keep: 7, dryRun: true },
-    problems: ['not-found', 'unavailable'],
+    problems: ['not-found', 'conflict', 'unavailable'],
     responses: {
       200: {
         description: 'What was removed, or would be',

@@ -222,4 +222,19 @@ test(
   { deadlineMs: 20_000 },
 );
 
+test('backups of a service that has no place for them: it says which setting to make', async () => {
+  const without = await startServiceForTests({ BACKUP_STORE: '' });
+  try {
+    for (const [method, path] of [
+      ['GET', '/backups'],
+      ['POST', '/backups'],
+    ] as const) {
+      const { detail } = expected(await without.call(method, path), 409, 'conflict');
+      assert.match(String(detail), /BACKUP_STORE/);
+    }
+  } finally {
+    await without.stop();
+  }
+});
+
 test.run();
