@@ -1,11 +1,22 @@
+import { LRUCache } from 'lru-cache';
 import type { WakeUp } from '../domain/ports.ts';
 import type { TurnEnd } from './turn.ts';
 import type { WorkerContext } from './worker.ts';
 
+interface Claim {
+  readonly attempt: number;
+  /** Its place in the discussion. */
+  readonly revision: number;
+}
+
 /** Which turn this process runs next. */
 export interface Picking {
-  /** Keeps a turn for the caller, who says `left` afterwards; false when it is kept already. */
-  take(turnId: string): boolean;
+  /** Keeps a turn for the caller, who says `left` afterwards; false when it is kept already, or was claimed since. */
+  take(turn: Pick<WakeUp, 'turnId' | 'revision'>): boolean;
+  /** Somebody claimed a turn: a read model that is behind still lists it. */
+  claimed(turnId: string, claim: Claim): void;
+  /** Its attempt has ended, and it may be claimed again. */
+  claimable(turnId: string): void;
   /**
    * Takes the best waiting turn of the read model whose model has room; when there is none, the named one, which the read
    * model may not have seen yet. Null when there is nothing to run. Never rejects.
@@ -27,6 +38,10 @@ const DONE_MS = 2_000;
 const GONE_MS = 1_000;
 /** Turns kept in mind that are not to be picked: more than end while a read model catches up. */
 const MAX_KEPT = 1000;
+/** Claims kept in mind: more than are made while a read model catches up. */
+const MAX_CLAIMS = 1000;
+/** Most turns asked for because those at the front were claimed since. */
+const MAX_ASKED = 2000;
 /**
  * Turns passed over until there may be places again. The query leaves out those whose agent's own model is full; each of
  * those that wait for a fall-back was prepared for nothing.
@@ -49,22 +64,37 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
   const full = new Set<string>();
   let passedOverMs = -Infinity;
 
-  const take = (turnId: string) => !busy.has(turnId) && busy.add(turnId).size > 0;
+  const claims = new LRUCache<string, Claim>({ max: MAX_CLAIMS });
+  let stale = 0;
+
+  // What a sweeper wakes has no revision to compare, nor has a read model that is behind.
+  const take: Picking['take'] = ({ turnId, revision }) =>
+    !busy.has(turnId) &&
+    !(revision > 0 && (claims.get(turnId)?.revision ?? -1) > revision) &&
+    busy.add(turnId).size > 0;
   const waitingFor = async (count: number, dueBy: number): Promise<WaitingTurns> => {
     const now = clock.monotonic();
     for (const [turnId, until] of heldBack) if (until <= now) heldBack.delete(turnId);
     // Beyond it the oldest would be forgotten and picked again, in a circle that never ends. Named ones run all the same.
     if (heldBack.size >= MAX_KEPT || passedOver.size >= MAX_PASSED_OVER) return [];
-    const limit = busy.size + heldBack.size + passedOver.size + count;
-    // A read model that cannot be asked must not end the worker: the named one runs then.
-    const waiting = await ctx.turns.waiting({ limit, now: dueBy, without: [...full] }).catch((error: unknown) => {
-      ctx.log.warn({ err: error }, 'the waiting turns could not be read');
-      return [];
-    });
-    return waiting.filter(({ turnId }) => !heldBack.has(turnId) && !passedOver.has(turnId));
+    const fits = ({ turnId }: WaitingTurns[number]) => !heldBack.has(turnId) && !passedOver.has(turnId);
+    const isStale = ({ turnId, attempts }: WaitingTurns[number]) => (claims.get(turnId)?.attempt ?? 0) > attempts;
+    for (let more = stale; ; more = 2 * stale + count) {
+      const limit = busy.size + heldBack.size + passedOver.size + more + count;
+      // A read model that cannot be asked must not end the worker: the named one runs then.
+      const waiting = await ctx.turns.waiting({ limit, now: dueBy, without: [...full] }).catch((error: unknown) => {
+        ctx.log.warn({ err: error }, 'the waiting turns could not be read');
+        return [];
+      });
+      stale = waiting.filter(isStale).length;
+      if (stale <= more || waiting.length < limit || limit >= MAX_ASKED)
+        return waiting.filter((turn) => fits(turn) && !isStale(turn));
+    }
   };
   return {
     take,
+    claimed: (turnId, claim) => void claims.set(turnId, claim),
+    claimable: (turnId) => void claims.delete(turnId),
     best: shared(async (together, dueBy) =>
       choose(together, await waitingFor(together.length, dueBy ?? clock.now()), take),
     ),
@@ -118,15 +148,15 @@ function shared(answerAll: (together: readonly Asked[], dueBy: number | undefine
 }
 
 /** Gives each who asks the next turn that can be taken, then the named ones. */
-function choose(together: readonly Asked[], waiting: WaitingTurns, take: (turnId: string) => boolean): void {
+function choose(together: readonly Asked[], waiting: WaitingTurns, take: Picking['take']): void {
   let at = 0;
   for (const { named, answer } of together) {
     let best: WakeUp | null = null;
     for (let turn; best === null && (turn = waiting[at]) !== undefined; at += 1) {
       const { project, discussionId, turnId } = turn;
-      if (take(turnId)) best = { kind: 'turn', project, discussionId, turnId, revision: 0 };
+      if (take({ turnId, revision: 0 })) best = { kind: 'turn', project, discussionId, turnId, revision: 0 };
     }
-    answer(best ?? (named !== null && take(named.turnId) ? named : null));
+    answer(best ?? (named !== null && take(named) ? named : null));
   }
 }
 

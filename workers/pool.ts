@@ -8,7 +8,7 @@ import { runTurn, type TurnEnd, type TurnSources } from './turn.ts';
 import type { WorkerContext } from './worker.ts';
 
 /** The attempts of this process. */
-export interface Pool {
+export interface Pool extends Pick<Picking, 'claimed' | 'claimable'> {
   /** What runs now, by turn. */
   readonly running: ReadonlyMap<string, Running>;
   /** Stops an attempt whose turn was ended from outside; what it has written so far is kept. */
@@ -74,6 +74,8 @@ export function startPool(ctx: WorkerContext, sources: TurnSources, signal: Abor
   );
   return {
     running,
+    claimed: (turnId, claim) => picking.claimed(turnId, claim),
+    claimable: (turnId) => picking.claimable(turnId),
     stop(turnId, reason) {
       running.get(turnId)?.abort.abort(reason);
     },
@@ -92,7 +94,7 @@ async function goOn(
   const chooses = lanes.isFull() || end.kind === 'gone' || settings.limits.size > 0;
   let turn: WakeUp | null = null;
   if (chooses && !signal.aborted) turn = await picking.best(next);
-  else if (next !== null && !signal.aborted) return picking.take(next.turnId) ? next : null;
+  else if (next !== null && !signal.aborted) return picking.take(next) ? next : null;
   if (next !== null && turn?.turnId !== next.turnId)
     await bus.wake(next).catch((error: unknown) => log.warn({ err: error }, 'a wake-up was lost'));
   return turn;
@@ -102,7 +104,7 @@ async function takeWakeUps(ctx: WorkerContext, lanes: Lanes, picking: Picking, s
   for await (const { wakeUp, ack } of ctx.bus.wakeUps({ signal })) {
     // Lanes that were opened by a look may have filled the room meanwhile.
     if (!(await lanes.hasRoom(signal))) return;
-    const atOnce = !lanes.isLast() && picking.take(wakeUp.turnId);
+    const atOnce = !lanes.isLast() && picking.take(wakeUp);
     lanes.open(atOnce ? wakeUp : picking.best(wakeUp), ack);
     if (!(await lanes.hasRoom(signal))) return;
   }
