@@ -3,7 +3,8 @@ import type { WakeUp } from '../domain/ports.ts';
 import type { TurnEnd } from './turn.ts';
 import type { WorkerContext } from './worker.ts';
 
-interface Claim {
+/** What is known to have been claimed of a turn. */
+export interface KnownClaim {
   readonly attempt: number;
   /** Its place in the discussion. */
   readonly revision: number;
@@ -14,7 +15,7 @@ export interface Picking {
   /** Keeps a turn for the caller, who says `left` afterwards; false when it is kept already, or was claimed since. */
   take(turn: Pick<WakeUp, 'turnId' | 'revision'>): boolean;
   /** Somebody claimed a turn: a read model that is behind still lists it. */
-  claimed(turnId: string, claim: Claim): void;
+  claimed(turnId: string, claim: KnownClaim): void;
   /** Its attempt has ended, and it may be claimed again. */
   claimable(turnId: string): void;
   /**
@@ -63,8 +64,8 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
   const passedOver = new Set<string>();
   const full = new Set<string>();
   let passedOverMs = -Infinity;
-
-  const claims = new LRUCache<string, Claim>({ max: MAX_CLAIMS });
+  const claims = new LRUCache<string, KnownClaim>({ max: MAX_CLAIMS });
+  /** How many at the front of the last answer were claimed since. */
   let stale = 0;
 
   // What a sweeper wakes has no revision to compare, nor has a read model that is behind.
@@ -106,6 +107,7 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
         if (passedOver.size < MAX_PASSED_OVER) passedOver.add(turnId);
         return;
       }
+      if (end?.kind === 'gone' && end.claim !== null) claims.set(turnId, end.claim);
       const until = Math.max(heldBack.get(turnId) ?? 0, clock.monotonic() + pauseMs(end));
       heldBack.delete(turnId);
       heldBack.set(turnId, until);
