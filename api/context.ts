@@ -14,7 +14,7 @@ import type { commandQueries } from '../projections/commands.ts';
 import type { DeadLettersDesk } from '../projections/deadLettersDesk.ts';
 import type { discussionQueries } from '../projections/discussions.ts';
 import type { messageQueries } from '../projections/messages.ts';
-import type { ShownSearch } from '../projections/passageSearch.ts';
+import type { ShownSearch } from '../projections/search/passageSearch.ts';
 import type { stuckTurnQueries } from '../projections/stuckTurns.ts';
 import type { turnQueries } from '../projections/turnQueries.ts';
 import type { usageQueries } from '../projections/usage.ts';

@@ -3,7 +3,7 @@ import type { Operation } from '../domain/operation.ts';
 import type { Clock, Ids } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Projection } from '../projections/projection.ts';
-import type { Claim } from '../projections/rebuildVersion.ts';
+import type { Claim } from '../projections/rebuild/version.ts';
 import type { Operations, Report, Work } from './operations.ts';
 import type { ViewOptions } from './projectionViews.ts';
 

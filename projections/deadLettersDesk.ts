@@ -2,7 +2,7 @@ import type { RecordedEvent } from '../domain/envelope.ts';
 import { deadLetterQueries, type DeadLetter } from './deadLetters.ts';
 import { embeddings } from './embeddings.ts';
 import { letterEvent, settleLetter, type Decision, type Settled, type SettleOptions } from './deadLettersSettle.ts';
-import { embedBehind, isUnplaced, settleUnplaced, type UnplacedOptions } from './vectorLetters.ts';
+import { embedBehind, isUnplaced, settleUnplaced, type UnplacedOptions } from './vectors/letters.ts';
 
 /** Everything that can be done about dead letters. */
 export interface DeadLettersDesk extends ReturnType<typeof deadLetterQueries> {

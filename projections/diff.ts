@@ -3,10 +3,10 @@ import type { Knex } from 'knex';
 import { canonicalJson } from '../domain/codec.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Projection, Row, Table } from './projection.ts';
-import { createSums, rowPages, type Sums } from './rebuildChecksum.ts';
-import { foldAll, type FoldAllOptions } from './rebuildFold.ts';
-import { hashOf } from './rebuildSource.ts';
-import { loadRows } from './rebuildWrite.ts';
+import { createSums, rowPages, type Sums } from './rebuild/checksum.ts';
+import { foldAll, type FoldAllOptions } from './rebuild/fold.ts';
+import { hashOf } from './rebuild/source.ts';
+import { loadRows } from './rebuild/write.ts';
 import { skippedOf } from './skippedEvents.ts';
 
 /** Rows are first compared as sums over so many buckets: only rows of buckets that differ are looked at one by one. */

@@ -10,8 +10,8 @@ import {
   releaseClaim,
   renewClaim,
   silent,
-} from './rebuildVersion.ts';
-import type { Claim, ClaimOptions } from './rebuildVersion.ts';
+} from './rebuild/version.ts';
+import type { Claim, ClaimOptions } from './rebuild/version.ts';
 
 const QUERY_MS = 10_000;
 

@@ -17,7 +17,7 @@ import { watchProjections } from '../projections/beginProjections.ts';
 import { commandQueries } from '../projections/commands.ts';
 import { discussionQueries } from '../projections/discussions.ts';
 import { embeddings } from '../projections/embeddings.ts';
-import type { PassageSearch } from '../projections/passageSearch.ts';
+import type { PassageSearch } from '../projections/search/passageSearch.ts';
 import { readModels } from '../projections/readModels.ts';
 import { runProjections, type ProjectionRunner } from '../projections/run.ts';
 import { turnQueries } from '../projections/turnQueries.ts';

@@ -7,7 +7,7 @@ import { createPgvector } from '../infra/pgvector.ts';
 import { createPostgresSlots } from '../infra/postgresSlots.ts';
 import { systemClock, systemIds } from '../infra/system.ts';
 import { createWeaviate } from '../infra/weaviate.ts';
-import type { MeaningParts } from '../projections/vectorVersions.ts';
+import type { MeaningParts } from '../projections/vectors/versions.ts';
 import { runEmbedder } from '../workers/embedder.ts';
 import { openEmbedders } from './embedders.ts';
 import type { Role } from './modes.ts';

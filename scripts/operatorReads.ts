@@ -11,7 +11,7 @@ import { deadLettersDesk } from '../projections/deadLettersDesk.ts';
 import { projectionLag } from '../projections/lag.ts';
 import { allProjections } from '../projections/allProjections.ts';
 import { stuckTurnQueries } from '../projections/stuckTurns.ts';
-import type { MeaningParts } from '../projections/vectorVersions.ts';
+import type { MeaningParts } from '../projections/vectors/versions.ts';
 import type { Storage } from './storage.ts';
 
 interface Outside {

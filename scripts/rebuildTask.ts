@@ -10,12 +10,12 @@ import { allProjections } from '../projections/allProjections.ts';
 import { diffProjection } from '../projections/diff.ts';
 import { embeddings } from '../projections/embeddings.ts';
 import type { Projection } from '../projections/projection.ts';
-import { rebuild, rollBack, type Rebuilt, type RebuildProgress } from '../projections/rebuild.ts';
-import { Poison } from '../projections/rebuildRows.ts';
-import { GENTLE_EVENTS, storeSource, typesOf, type EventSource } from '../projections/rebuildSource.ts';
-import { tablesTarget } from '../projections/rebuildTables.ts';
-import type { Claim } from '../projections/rebuildVersion.ts';
-import { VECTOR_BATCH } from '../projections/vectorWriter.ts';
+import { rebuild, rollBack, type Rebuilt, type RebuildProgress } from '../projections/rebuild/rebuild.ts';
+import { Poison } from '../projections/rebuild/rows.ts';
+import { GENTLE_EVENTS, storeSource, typesOf, type EventSource } from '../projections/rebuild/source.ts';
+import { tablesTarget } from '../projections/rebuild/tables.ts';
+import type { Claim } from '../projections/rebuild/version.ts';
+import { VECTOR_BATCH } from '../projections/vectors/writer.ts';
 import type { Meaning } from './meaning.ts';
 import { openVectors, withVectors } from './rebuildVectors.ts';
 

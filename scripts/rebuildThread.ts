@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type pg from 'pg';
 import { Refusal } from '../domain/refusal.ts';
 import type { Settings } from '../infra/config.ts';
-import type { RebuildProgress } from '../projections/rebuild.ts';
+import type { RebuildProgress } from '../projections/rebuild/rebuild.ts';
 import type { RebuildTask } from './rebuildTask.ts';
 
 /** What the thread is given. */

@@ -5,15 +5,15 @@ import { copyRows } from '../infra/postgresCopy.ts';
 import type { Diff } from '../projections/diff.ts';
 import { ledger } from '../projections/embeddings.ts';
 import { passages } from '../projections/passages.ts';
-import type { RebuildProgress } from '../projections/rebuild.ts';
-import type { EventSource } from '../projections/rebuildSource.ts';
-import type { BuildTarget } from '../projections/rebuildTarget.ts';
-import type { Claim } from '../projections/rebuildVersion.ts';
+import type { RebuildProgress } from '../projections/rebuild/rebuild.ts';
+import type { EventSource } from '../projections/rebuild/source.ts';
+import type { BuildTarget } from '../projections/rebuild/target.ts';
+import type { Claim } from '../projections/rebuild/version.ts';
 import { liveView, tableName } from '../projections/tables.ts';
-import { diffVectors } from '../projections/vectorsDiff.ts';
-import { vectorsTarget } from '../projections/vectorsTarget.ts';
-import { openVersion } from '../projections/vectorVersions.ts';
-import { placeOf } from '../projections/vectorIndexes.ts';
+import { diffVectors } from '../projections/vectors/diff.ts';
+import { vectorsTarget } from '../projections/vectors/target.ts';
+import { openVersion } from '../projections/vectors/versions.ts';
+import { placeOf } from '../projections/vectors/indexes.ts';
 import type { TaskContext } from './rebuildTask.ts';
 
 /** For a batch under way to get from the index to the ledger. */

@@ -1,7 +1,7 @@
 /** Makes vectors of what is said, apart from all else: whatever becomes of it, discussions and other read models go on. */
 import type { Slots } from '../domain/ports.ts';
 import type { Log } from '../domain/telemetry.ts';
-import { runEmbeddings, type EmbedRunOptions } from '../projections/embedRun.ts';
+import { runEmbeddings, type EmbedRunOptions } from '../projections/vectors/embedRun.ts';
 
 export interface EmbedderContext extends Omit<EmbedRunOptions, 'signal' | 'onFault' | 'onAudited'> {
   readonly slots: Slots;

@@ -64,38 +64,30 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
   const passedOver = new Set<string>();
   const full = new Set<string>();
   let passedOverMs = -Infinity;
-  const claims = new LRUCache<string, KnownClaim>({ max: MAX_CLAIMS });
+  const claims = knownClaims();
   /** How many at the front of the last answer were claimed since. */
   let stale = 0;
 
-  // What a sweeper wakes has no revision to compare, nor has a read model that is behind.
-  const take: Picking['take'] = ({ turnId, revision }) =>
-    !busy.has(turnId) &&
-    !(revision > 0 && (claims.get(turnId)?.revision ?? -1) > revision) &&
-    busy.add(turnId).size > 0;
+  const take: Picking['take'] = (turn) =>
+    !busy.has(turn.turnId) && !claims.outdate(turn) && busy.add(turn.turnId).size > 0;
   const waitingFor = async (count: number, dueBy: number): Promise<WaitingTurns> => {
     const now = clock.monotonic();
     for (const [turnId, until] of heldBack) if (until <= now) heldBack.delete(turnId);
     // Beyond it the oldest would be forgotten and picked again, in a circle that never ends. Named ones run all the same.
     if (heldBack.size >= MAX_KEPT || passedOver.size >= MAX_PASSED_OVER) return [];
     const fits = ({ turnId }: WaitingTurns[number]) => !heldBack.has(turnId) && !passedOver.has(turnId);
-    const isStale = ({ turnId, attempts }: WaitingTurns[number]) => (claims.get(turnId)?.attempt ?? 0) > attempts;
     for (let more = stale; ; more = 2 * stale + count) {
       const limit = busy.size + heldBack.size + passedOver.size + more + count;
-      // A read model that cannot be asked must not end the worker: the named one runs then.
-      const waiting = await ctx.turns.waiting({ limit, now: dueBy, without: [...full] }).catch((error: unknown) => {
-        ctx.log.warn({ err: error }, 'the waiting turns could not be read');
-        return [];
-      });
-      stale = waiting.filter(isStale).length;
+      const waiting = await listed(ctx, { limit, now: dueBy, without: [...full] });
+      stale = waiting.filter(claims.hold).length;
       if (stale <= more || waiting.length < limit || limit >= MAX_ASKED)
-        return waiting.filter((turn) => fits(turn) && !isStale(turn));
+        return waiting.filter((turn) => fits(turn) && !claims.hold(turn));
     }
   };
   return {
     take,
-    claimed: (turnId, claim) => void claims.set(turnId, claim),
-    claimable: (turnId) => void claims.delete(turnId),
+    claimed: claims.learn,
+    claimable: claims.forget,
     best: shared(async (together, dueBy) =>
       choose(together, await waitingFor(together.length, dueBy ?? clock.now()), take),
     ),
@@ -107,7 +99,7 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
         if (passedOver.size < MAX_PASSED_OVER) passedOver.add(turnId);
         return;
       }
-      if (end?.kind === 'gone' && end.claim !== null) claims.set(turnId, end.claim);
+      if (end?.kind === 'gone' && end.claim !== null) claims.learn(turnId, end.claim);
       const until = Math.max(heldBack.get(turnId) ?? 0, clock.monotonic() + pauseMs(end));
       heldBack.delete(turnId);
       heldBack.set(turnId, until);
@@ -122,6 +114,31 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
       full.clear();
       passedOver.clear();
     },
+  };
+}
+
+/** A read model that cannot be asked must not end the worker: the named one runs then. */
+function listed(
+  { turns, log }: Pick<WorkerContext, 'turns' | 'log'>,
+  options: Parameters<WorkerContext['turns']['waiting']>[0],
+): Promise<WaitingTurns> {
+  return turns.waiting(options).catch((error: unknown) => {
+    log.warn({ err: error }, 'the waiting turns could not be read');
+    return [];
+  });
+}
+
+/** The latest claims, which a read model may not show yet. */
+function knownClaims() {
+  const claims = new LRUCache<string, KnownClaim>({ max: MAX_CLAIMS });
+  return {
+    learn: (turnId: string, claim: KnownClaim): void => void claims.set(turnId, claim),
+    forget: (turnId: string): void => void claims.delete(turnId),
+    /** Whether a turn that is listed as waiting was claimed since. */
+    hold: ({ turnId, attempts }: WaitingTurns[number]): boolean => (claims.get(turnId)?.attempt ?? 0) > attempts,
+    /** Whether a wake-up is older than the claim. Of what a sweeper wakes, or a read model lists, nobody can tell. */
+    outdate: ({ turnId, revision }: Pick<WakeUp, 'turnId' | 'revision'>): boolean =>
+      revision > 0 && (claims.get(turnId)?.revision ?? -1) > revision,
   };
 }
 

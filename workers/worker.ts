@@ -5,7 +5,7 @@ import type { Deadlines } from '../domain/model.ts';
 import type { Actor, Bus, LanguageModel, Leases, Slots } from '../domain/ports.ts';
 import type { Log, Telemetry } from '../domain/telemetry.ts';
 import type { discussionQueries } from '../projections/discussions.ts';
-import type { PassageSearch } from '../projections/passageSearch.ts';
+import type { PassageSearch } from '../projections/search/passageSearch.ts';
 import type { turnQueries } from '../projections/turnQueries.ts';
 import type { CircuitSettings } from './circuit.ts';
 

@@ -1,11 +1,11 @@
 /** Rows about rebuilds beside the live version: how fast, and what live reads feel of them. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RebuildProgress } from '../../projections/rebuild.ts';
+import type { RebuildProgress } from '../../projections/rebuild/rebuild.ts';
 import { ensureVersions } from '../../projections/checkpoints.ts';
 import type { Projection } from '../../projections/projection.ts';
 import { readModels } from '../../projections/readModels.ts';
-import { claimBuild, failClaim } from '../../projections/rebuildVersion.ts';
+import { claimBuild, failClaim } from '../../projections/rebuild/version.ts';
 import { liveView } from '../../projections/tables.ts';
 import { runInThread } from '../rebuildThread.ts';
 import { openStorage, type Storage } from '../storage.ts';

@@ -1,7 +1,7 @@
 /** Rows about the stores of vectors: what an import and a search cost through our port, beside the store asked by hand. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PassageFilter, VectorObject } from '../../domain/meaning/vectorIndex.ts';
-import { VECTOR_BATCH } from '../../projections/vectorWriter.ts';
+import { VECTOR_BATCH } from '../../projections/vectors/writer.ts';
 import { weaviateForTests } from '../../test/services.ts';
 import { compare, percentile, ratioAtLeast, type Measured, type Report } from './measure.ts';
 import { describeServer, openPlace } from './place.ts';

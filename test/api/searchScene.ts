@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import type { ApiContext } from '../../api/context.ts';
 import { searchRoutes } from '../../api/routes/search.ts';
-import { createPassageSearch, type SearchParts } from '../../projections/passageSearch.ts';
+import { createPassageSearch, type SearchParts } from '../../projections/search/passageSearch.ts';
 import { fakeEmbedder, fakeIndex, liveOf, stores } from '../projections/searchParts.ts';
 import { wallClock } from '../standins/wallClock.ts';
 import { problemIn, startApi, tokenFor, type TestApi } from './apiForTests.ts';

@@ -6,7 +6,7 @@ import type { VectorObject } from '../../domain/meaning/vectorIndex.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { createWeaviate, type WeaviateIndex } from '../../infra/weaviate.ts';
 import { weaviateHealth } from '../../infra/weaviateHealth.ts';
-import { putUntilFound } from '../../projections/vectorAudit.ts';
+import { putUntilFound } from '../../projections/vectors/audit.ts';
 import { EVERYTHING, idsOf, own, someObjects, SPEC } from '../contracts/samplePassages.ts';
 import { pagesOf } from '../contracts/vectorIndexCollections.ts';
 import { suite } from '../harness.ts';

@@ -4,8 +4,8 @@ import type { VectorIndex } from '../../domain/meaning/vectorIndex.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { embeddings } from '../../projections/embeddings.ts';
 import { readModels } from '../../projections/readModels.ts';
-import { createSemanticSearch } from '../../projections/semanticSearch.ts';
-import { liveIndex } from '../../projections/vectorIndexes.ts';
+import { createSemanticSearch } from '../../projections/search/semanticSearch.ts';
+import { liveIndex } from '../../projections/vectors/indexes.ts';
 import { suite } from '../harness.ts';
 import { wallClock } from '../standins/wallClock.ts';
 import {

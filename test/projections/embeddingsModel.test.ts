@@ -1,8 +1,8 @@
 /** An index belongs to its model: others never write to it, and what belongs to no version is dropped. */
 import * as assert from 'uvu/assert';
 import { Refusal } from '../../domain/refusal.ts';
-import { liveIndex } from '../../projections/vectorIndexes.ts';
-import { differsFrom } from '../../projections/vectorVersions.ts';
+import { liveIndex } from '../../projections/vectors/indexes.ts';
+import { differsFrom } from '../../projections/vectors/versions.ts';
 import { suite } from '../harness.ts';
 import { aPassage } from '../contracts/samplePassages.ts';
 import {

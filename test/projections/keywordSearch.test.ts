@@ -1,7 +1,7 @@
 /** Finding passages by their words. */
 import * as assert from 'uvu/assert';
 import type { Passage, PassageFilter } from '../../domain/meaning/vectorIndex.ts';
-import { highlightsOf, keywordQueries } from '../../projections/keywordSearch.ts';
+import { highlightsOf, keywordQueries } from '../../projections/search/keywordSearch.ts';
 import { passages, passagesTable } from '../../projections/passages.ts';
 import { columnName, recordsetColumns } from '../../projections/tables.ts';
 import { aPassage, anId, passes, sampleWorld } from '../contracts/samplePassages.ts';

@@ -2,7 +2,7 @@
 import type { Embedder, Vector } from '../../domain/meaning/embedder.ts';
 import type { PassageHit, VectorIndex } from '../../domain/meaning/vectorIndex.ts';
 import { Refusal } from '../../domain/refusal.ts';
-import type { SearchParts } from '../../projections/passageSearch.ts';
+import type { SearchParts } from '../../projections/search/passageSearch.ts';
 
 export type LiveIndex = NonNullable<Awaited<ReturnType<NonNullable<SearchParts['live']>>>>;
 type Searching = VectorIndex['search'];

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import type { Clock } from '../../domain/ports.ts';
 import { Refusal } from '../../domain/refusal.ts';
-import { createSemanticSearch } from '../../projections/semanticSearch.ts';
+import { createSemanticSearch } from '../../projections/search/semanticSearch.ts';
 import { aHit } from '../domain/meaning/passagesForTests.ts';
 import { suite } from '../harness.ts';
 import { wallClock } from '../standins/wallClock.ts';

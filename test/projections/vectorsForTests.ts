@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Diff } from '../../projections/diff.ts';
 import { embeddings } from '../../projections/embeddings.ts';
-import type { Rebuilt } from '../../projections/rebuild.ts';
-import { claimBuild, claimPrevious, failClaim, releaseClaim, type Claim } from '../../projections/rebuildVersion.ts';
-import type { MeaningParts } from '../../projections/vectorVersions.ts';
+import type { Rebuilt } from '../../projections/rebuild/rebuild.ts';
+import { claimBuild, claimPrevious, failClaim, releaseClaim, type Claim } from '../../projections/rebuild/version.ts';
+import type { MeaningParts } from '../../projections/vectors/versions.ts';
 import { carryOutTask } from '../../scripts/rebuildTask.ts';
 import type { World } from './embeddingsForTests.ts';
 

@@ -1,9 +1,9 @@
 /** The index built anew beside the live one, while texts come and searches go on. */
 import * as assert from 'uvu/assert';
 import { embeddings } from '../../projections/embeddings.ts';
-import { forgetVersion } from '../../projections/rebuildVersion.ts';
-import { createSemanticSearch } from '../../projections/semanticSearch.ts';
-import { indexOf, liveIndex } from '../../projections/vectorIndexes.ts';
+import { forgetVersion } from '../../projections/rebuild/version.ts';
+import { createSemanticSearch } from '../../projections/search/semanticSearch.ts';
+import { indexOf, liveIndex } from '../../projections/vectors/indexes.ts';
 import { suite } from '../harness.ts';
 import { embeddedLog } from '../infra/postgresStores.ts';
 import { wallClock } from '../standins/wallClock.ts';

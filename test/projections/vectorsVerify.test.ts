@@ -5,7 +5,7 @@ import type { VectorIndex } from '../../domain/meaning/vectorIndex.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { deadLetterQueries } from '../../projections/deadLetters.ts';
 import { embeddings } from '../../projections/embeddings.ts';
-import { claimBuild, releaseClaim } from '../../projections/rebuildVersion.ts';
+import { claimBuild, releaseClaim } from '../../projections/rebuild/version.ts';
 import { aPassage } from '../contracts/samplePassages.ts';
 import { suite } from '../harness.ts';
 import {

@@ -19,7 +19,7 @@ import type { Clock } from '../../domain/ports.ts';
 import { readFrames } from '../../domain/prompt/frame.ts';
 import { passageText } from '../../domain/prompt/recalled.ts';
 import { passesFilter } from '../../domain/prompt/recallFilter.ts';
-import type { PassageSearch, Wanted } from '../../projections/passageSearch.ts';
+import type { PassageSearch, Wanted } from '../../projections/search/passageSearch.ts';
 import { createAgentProfiles } from '../../workers/agentProfiles.ts';
 import { createCircuits } from '../../workers/circuit.ts';
 import { prepareAttempt, type Prepared } from '../../workers/prepare.ts';

@@ -1,5 +1,5 @@
-import type { RecordedEvent } from '../domain/envelope.ts';
-import type { Page } from './rebuildSource.ts';
+import type { RecordedEvent } from '../../domain/envelope.ts';
+import type { Page } from './source.ts';
 
 /** Where a version stands. */
 export interface Place {

@@ -1,11 +1,11 @@
 /** The half of the search that compares meanings. */
-import { chunksOf } from '../domain/meaning/chunker.ts';
-import type { Embedder, Vector } from '../domain/meaning/embedder.ts';
-import type { VectorIndex } from '../domain/meaning/vectorIndex.ts';
-import type { Clock } from '../domain/ports.ts';
-import { Refusal } from '../domain/refusal.ts';
+import { chunksOf } from '../../domain/meaning/chunker.ts';
+import type { Embedder, Vector } from '../../domain/meaning/embedder.ts';
+import type { VectorIndex } from '../../domain/meaning/vectorIndex.ts';
+import type { Clock } from '../../domain/ports.ts';
+import { Refusal } from '../../domain/refusal.ts';
 import type { Found, PassageSearch, SearchParts, Wanted } from './passageSearch.ts';
-import { checkModel } from './vectorVersions.ts';
+import { checkModel } from '../vectors/versions.ts';
 
 type Parts = Pick<SearchParts, 'embedder' | 'index' | 'clock'> & { readonly live: NonNullable<SearchParts['live']> };
 type Live = NonNullable<Awaited<ReturnType<Parts['live']>>>;

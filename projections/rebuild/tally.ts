@@ -1,8 +1,8 @@
 /** What the tables of a version must hold, kept while a rebuild folds: the log need not be read a second time. */
-import type { RecordedEvent } from '../domain/envelope.ts';
-import type { Projection, Row, Table } from './projection.ts';
-import { createSums, type Sums } from './rebuildChecksum.ts';
-import { foldOfPart } from './rebuildFold.ts';
+import type { RecordedEvent } from '../../domain/envelope.ts';
+import type { Projection, Row, Table } from '../projection.ts';
+import { createSums, type Sums } from './checksum.ts';
+import { foldOfPart } from './fold.ts';
 
 /** Of the log, what is folded a second time apart, one event after the other: a sixteenth, of large logs less. */
 const LEAST_PARTS = 16;

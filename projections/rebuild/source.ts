@@ -1,9 +1,9 @@
 /** Where rebuilds read the log from: arrays of many events, only those asked for. */
 import type { Knex } from 'knex';
-import type { Codec, StoredRecord } from '../domain/codec.ts';
-import type { RecordedEvent } from '../domain/envelope.ts';
-import type { EventStore } from '../domain/ports.ts';
-import type { Projection } from './projection.ts';
+import type { Codec, StoredRecord } from '../../domain/codec.ts';
+import type { RecordedEvent } from '../../domain/envelope.ts';
+import type { EventStore } from '../../domain/ports.ts';
+import type { Projection } from '../projection.ts';
 
 export interface Range {
   /** Exclusive. */

@@ -1,15 +1,15 @@
 /** Makes a version that was built the live one. */
 import type { Knex } from 'knex';
-import type { EventStore } from '../domain/ports.ts';
-import type { Table } from './projection.ts';
-import { createRebuildRows } from './rebuildRows.ts';
-import { typesOf } from './rebuildSource.ts';
-import type { TablesOptions } from './rebuildTables.ts';
-import type { Swapped } from './rebuildTarget.ts';
-import { forget, lostClaim, type Claim } from './rebuildVersion.ts';
-import { loadRows, moveCheckpoint, writeFolded } from './rebuildWrite.ts';
-import { skippedOf } from './skippedEvents.ts';
-import { pointViews } from './tables.ts';
+import type { EventStore } from '../../domain/ports.ts';
+import type { Table } from '../projection.ts';
+import { createRebuildRows } from './rows.ts';
+import { typesOf } from './source.ts';
+import type { TablesOptions } from './tables.ts';
+import type { Swapped } from './target.ts';
+import { forget, lostClaim, type Claim } from './version.ts';
+import { loadRows, moveCheckpoint, writeFolded } from './write.ts';
+import { skippedOf } from '../skippedEvents.ts';
+import { pointViews } from '../tables.ts';
 
 /**
  * Below the server's deadlock_timeout: a reader of several views must never be the one who is sent away. Readers wait

@@ -1,9 +1,9 @@
 /** Compares an index with the ledger: what it lacks, what it holds and does not find, what it should not hold; and mends it. */
-import type { DifferingRow, TableDiff } from './diff.ts';
-import { embeddings, ledger } from './embeddings.ts';
-import { loadRows } from './rebuildWrite.ts';
-import { auditIndex, type IndexParts } from './vectorAudit.ts';
-import { placeOf } from './vectorIndexes.ts';
+import type { DifferingRow, TableDiff } from '../diff.ts';
+import { embeddings, ledger } from '../embeddings.ts';
+import { loadRows } from '../rebuild/write.ts';
+import { auditIndex, type IndexParts } from './audit.ts';
+import { placeOf } from './indexes.ts';
 
 export interface VectorsDiffOptions {
   readonly repair: boolean;

@@ -1,12 +1,12 @@
 /** Verifies a version of the index: that it holds what the ledger says, finds it, and that its vectors are those of the texts. */
-import type { Vector } from '../domain/meaning/embedder.ts';
-import { Refusal } from '../domain/refusal.ts';
-import type { LedgerRow } from './embeddings.ts';
+import type { Vector } from '../../domain/meaning/embedder.ts';
+import { Refusal } from '../../domain/refusal.ts';
+import type { LedgerRow } from '../embeddings.ts';
 import { embedPassages } from './embedPassages.ts';
 import { ledgerPages, passagesFromLog } from './ledger.ts';
-import { hashOf } from './rebuildSource.ts';
-import type { Verified } from './rebuildTarget.ts';
-import { auditIndex, type IndexParts } from './vectorAudit.ts';
+import { hashOf } from '../rebuild/source.ts';
+import type { Verified } from '../rebuild/target.ts';
+import { auditIndex, type IndexParts } from './audit.ts';
 
 export interface VerifyIndexOptions {
   /** Up to this position, inclusive. */

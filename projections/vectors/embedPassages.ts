@@ -1,6 +1,6 @@
-import type { Embedder } from '../domain/meaning/embedder.ts';
-import type { Passage, VectorObject } from '../domain/meaning/vectorIndex.ts';
-import { Refusal } from '../domain/refusal.ts';
+import type { Embedder } from '../../domain/meaning/embedder.ts';
+import type { Passage, VectorObject } from '../../domain/meaning/vectorIndex.ts';
+import { Refusal } from '../../domain/refusal.ts';
 
 /** Passages embedded in one call: an abort and a deadline are felt between calls. */
 const AT_ONCE = 64;

@@ -1,9 +1,9 @@
 /** Sums over rows that do not depend on their order: equal sums, equal rows, but for one case in 2^64. */
 import type { Knex } from 'knex';
-import { canonicalJson } from '../domain/codec.ts';
-import type { Row, Table } from './projection.ts';
-import { hashOf } from './rebuildSource.ts';
-import { columnName, decodeRow, selectList, tableName } from './tables.ts';
+import { canonicalJson } from '../../domain/codec.ts';
+import type { Row, Table } from '../projection.ts';
+import { hashOf } from './source.ts';
+import { columnName, decodeRow, selectList, tableName } from '../tables.ts';
 
 const PAGE_ROWS = 1_000;
 const QUERY_MS = 60_000;

@@ -1,18 +1,18 @@
 /** The target of rebuilds whose rows are in tables of PostgreSQL. */
 import type { Knex } from 'knex';
-import type { Clock, EventStore } from '../domain/ports.ts';
-import type { Table } from './projection.ts';
-import { isSplittable } from './rebuildFold.ts';
-import { createRebuildRows, type Changes, type Exceptions, type RebuildRows } from './rebuildRows.ts';
-import type { EventSource, Page } from './rebuildSource.ts';
-import { swapVersions } from './rebuildSwap.ts';
-import type { BuildTarget, Place } from './rebuildTarget.ts';
-import { createTally, type Tally } from './rebuildTally.ts';
-import { verifyTables } from './rebuildVerify.ts';
-import { lostClaim, ofClaim, startAnew, type Claim } from './rebuildVersion.ts';
-import { loadRows, moveCheckpoint, writeFolded, type CopyRows } from './rebuildWrite.ts';
-import { skippedOf } from './skippedEvents.ts';
-import { createIndexes, tableName } from './tables.ts';
+import type { Clock, EventStore } from '../../domain/ports.ts';
+import type { Table } from '../projection.ts';
+import { isSplittable } from './fold.ts';
+import { createRebuildRows, type Changes, type Exceptions, type RebuildRows } from './rows.ts';
+import type { EventSource, Page } from './source.ts';
+import { swapVersions } from './swap.ts';
+import type { BuildTarget, Place } from './target.ts';
+import { createTally, type Tally } from './tally.ts';
+import { verifyTables } from './verify.ts';
+import { lostClaim, ofClaim, startAnew, type Claim } from './version.ts';
+import { loadRows, moveCheckpoint, writeFolded, type CopyRows } from './write.ts';
+import { skippedOf } from '../skippedEvents.ts';
+import { createIndexes, tableName } from '../tables.ts';
 
 const QUERY_MS = 30_000;
 

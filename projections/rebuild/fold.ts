@@ -1,8 +1,8 @@
 /** The fold that a version is verified against: from the log alone, a part at a time, so that it fits into memory. */
-import type { RecordedEvent } from '../domain/envelope.ts';
-import { createRowFold, type RowFold } from './fold.ts';
-import type { Projection, Row, Table } from './projection.ts';
-import { hashOf, typesOf, type EventSource, type Part } from './rebuildSource.ts';
+import type { RecordedEvent } from '../../domain/envelope.ts';
+import { createRowFold, type RowFold } from '../fold.ts';
+import type { Projection, Row, Table } from '../projection.ts';
+import { hashOf, typesOf, type EventSource, type Part } from './source.ts';
 
 /** Events folded in one part, about: their rows are all in memory at once. */
 const EVENTS_A_PART = 300_000;

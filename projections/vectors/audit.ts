@@ -1,13 +1,13 @@
 /** Sees to it that an index finds what the ledger says it holds; a store that was killed may have lost some of it. */
-import type { Embedder, Vector } from '../domain/meaning/embedder.ts';
-import type { VectorIndex, VectorObject } from '../domain/meaning/vectorIndex.ts';
-import type { EventStore } from '../domain/ports.ts';
-import { Refusal } from '../domain/refusal.ts';
+import type { Embedder, Vector } from '../../domain/meaning/embedder.ts';
+import type { VectorIndex, VectorObject } from '../../domain/meaning/vectorIndex.ts';
+import type { EventStore } from '../../domain/ports.ts';
+import { Refusal } from '../../domain/refusal.ts';
 import type { Knex } from 'knex';
-import type { LedgerRow } from './embeddings.ts';
+import type { LedgerRow } from '../embeddings.ts';
 import { embedPassages } from './embedPassages.ts';
 import { ledgerPages, passagesFromLog, type LedgerRange } from './ledger.ts';
-import { auditFrom } from './vectorIndexes.ts';
+import { auditFrom } from './indexes.ts';
 
 export interface IndexParts {
   readonly knex: Knex;

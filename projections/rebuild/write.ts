@@ -1,10 +1,10 @@
 /** Writes what a rebuild has folded into the tables of one version, as many rows at once as possible. */
 import type { Knex } from 'knex';
-import type { ColumnType, Row, Table } from './projection.ts';
-import type { Changes, Poison, TableChanges } from './rebuildRows.ts';
-import type { Page } from './rebuildSource.ts';
-import { lostClaim, ofClaim, type Claim } from './rebuildVersion.ts';
-import { columnName, decodeRow, recordsetColumns, selectList, tableName } from './tables.ts';
+import type { ColumnType, Row, Table } from '../projection.ts';
+import type { Changes, Poison, TableChanges } from './rows.ts';
+import type { Page } from './source.ts';
+import { lostClaim, ofClaim, type Claim } from './version.ts';
+import { columnName, decodeRow, recordsetColumns, selectList, tableName } from '../tables.ts';
 
 /** Loads lines of COPY's text format into a table inside a transaction. */
 export type CopyRows = (trx: Knex, into: string, lines: Iterable<string>) => Promise<void>;

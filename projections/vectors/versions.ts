@@ -1,14 +1,14 @@
 /** Opens versions of the index of vectors with what they were made with, and makes those that are not there. */
 import type { Knex } from 'knex';
-import { CHUNKER } from '../domain/meaning/chunker.ts';
-import type { Embedder, EmbeddingModel } from '../domain/meaning/embedder.ts';
-import type { IndexSpec, VectorIndex } from '../domain/meaning/vectorIndex.ts';
-import type { EventStore } from '../domain/ports.ts';
-import { Refusal } from '../domain/refusal.ts';
-import { embeddings } from './embeddings.ts';
-import { tableName } from './tables.ts';
-import type { IndexParts } from './vectorAudit.ts';
-import { forgetIndex, indexOf, keptIndexes, noteIndex, type IndexRow } from './vectorIndexes.ts';
+import { CHUNKER } from '../../domain/meaning/chunker.ts';
+import type { Embedder, EmbeddingModel } from '../../domain/meaning/embedder.ts';
+import type { IndexSpec, VectorIndex } from '../../domain/meaning/vectorIndex.ts';
+import type { EventStore } from '../../domain/ports.ts';
+import { Refusal } from '../../domain/refusal.ts';
+import { embeddings } from '../embeddings.ts';
+import { tableName } from '../tables.ts';
+import type { IndexParts } from './audit.ts';
+import { forgetIndex, indexOf, keptIndexes, noteIndex, type IndexRow } from './indexes.ts';
 
 /** Where models and stores come from, by name; each may refuse with what is to be set. */
 export interface MeaningParts {

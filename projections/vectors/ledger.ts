@@ -1,12 +1,12 @@
 /** What an index of vectors must hold, as the ledger says, and the passages themselves, read from the log again. */
 import type { Knex } from 'knex';
-import type { Passage } from '../domain/meaning/vectorIndex.ts';
-import type { EventStore } from '../domain/ports.ts';
-import { embeddedParticipants, ledger, passagesOf, type LedgerRow } from './embeddings.ts';
-import { knownEvent } from './fold.ts';
-import type { Row, Table } from './projection.ts';
-import { loadRows } from './rebuildWrite.ts';
-import { decodeRow, selectList, tableName } from './tables.ts';
+import type { Passage } from '../../domain/meaning/vectorIndex.ts';
+import type { EventStore } from '../../domain/ports.ts';
+import { embeddedParticipants, ledger, passagesOf, type LedgerRow } from '../embeddings.ts';
+import { knownEvent } from '../fold.ts';
+import type { Row, Table } from '../projection.ts';
+import { loadRows } from '../rebuild/write.ts';
+import { decodeRow, selectList, tableName } from '../tables.ts';
 
 const PAGE_ROWS = 500;
 const QUERY_MS = 20_000;

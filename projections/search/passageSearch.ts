@@ -1,13 +1,13 @@
 /** Finds passages by their words, by their meaning, or by both. */
 import type { Knex } from 'knex';
-import type { Embedder } from '../domain/meaning/embedder.ts';
-import { fuse } from '../domain/meaning/fusion.ts';
-import type { PassageFilter, PassageHit, VectorIndex } from '../domain/meaning/vectorIndex.ts';
-import type { Clock } from '../domain/ports.ts';
-import { Refusal } from '../domain/refusal.ts';
+import type { Embedder } from '../../domain/meaning/embedder.ts';
+import { fuse } from '../../domain/meaning/fusion.ts';
+import type { PassageFilter, PassageHit, VectorIndex } from '../../domain/meaning/vectorIndex.ts';
+import type { Clock } from '../../domain/ports.ts';
+import { Refusal } from '../../domain/refusal.ts';
 import { highlightsOf, keywordQueries } from './keywordSearch.ts';
 import { createSemanticSearch } from './semanticSearch.ts';
-import { liveIndex } from './vectorIndexes.ts';
+import { liveIndex } from '../vectors/indexes.ts';
 
 export interface Found {
   /** Best first. */

@@ -1,13 +1,13 @@
 /** Verifies a version that was built: what its tables hold, read again, against what the log says. */
 import type { Knex } from 'knex';
-import type { Row, Table } from './projection.ts';
-import { createSums, rowPages, sameRow, type Sums } from './rebuildChecksum.ts';
-import { foldAll } from './rebuildFold.ts';
-import type { EventSource } from './rebuildSource.ts';
-import type { Tally } from './rebuildTally.ts';
-import type { Verified } from './rebuildTarget.ts';
-import type { Claim } from './rebuildVersion.ts';
-import { skippedOf } from './skippedEvents.ts';
+import type { Row, Table } from '../projection.ts';
+import { createSums, rowPages, sameRow, type Sums } from './checksum.ts';
+import { foldAll } from './fold.ts';
+import type { EventSource } from './source.ts';
+import type { Tally } from './tally.ts';
+import type { Verified } from './target.ts';
+import type { Claim } from './version.ts';
+import { skippedOf } from '../skippedEvents.ts';
 
 export interface VerifyOptions {
   readonly knex: Knex;

@@ -1,12 +1,12 @@
 /** Builds a version of a projection from the log beside the live one, verifies it, and makes it the live one. */
-import type { RecordedEvent } from '../domain/envelope.ts';
-import type { Clock, EventStore } from '../domain/ports.ts';
-import { Refusal } from '../domain/refusal.ts';
-import { backOffMs } from './persist.ts';
-import { Poison } from './rebuildRows.ts';
-import { GENTLE_EVENTS, type EventSource, type Page } from './rebuildSource.ts';
-import type { BuildTarget, Swapped, Verified } from './rebuildTarget.ts';
-import { causedByData } from './writeBatch.ts';
+import type { RecordedEvent } from '../../domain/envelope.ts';
+import type { Clock, EventStore } from '../../domain/ports.ts';
+import { Refusal } from '../../domain/refusal.ts';
+import { backOffMs } from '../persist.ts';
+import { Poison } from './rows.ts';
+import { GENTLE_EVENTS, type EventSource, type Page } from './source.ts';
+import type { BuildTarget, Swapped, Verified } from './target.ts';
+import { causedByData } from '../writeBatch.ts';
 
 /** How far a rebuild is: in events where positions have no gaps, else in events of about so many. */
 export interface RebuildProgress {

@@ -1,15 +1,15 @@
 /** The target of rebuilds whose rows are in tables and whose vectors are in an index. */
-import { Refusal } from '../domain/refusal.ts';
-import { ledger, passagesAmong } from './embeddings.ts';
+import { Refusal } from '../../domain/refusal.ts';
+import { ledger, passagesAmong } from '../embeddings.ts';
 import { lettersOf } from './embedRun.ts';
-import { Poison, type Changes } from './rebuildRows.ts';
-import { tablesTarget, type TablesOptions } from './rebuildTables.ts';
-import type { BuildTarget } from './rebuildTarget.ts';
-import { startAnew } from './rebuildVersion.ts';
-import { isOutdated, openVersion, type MeaningParts, type OpenVersion } from './vectorVersions.ts';
-import { placeOf } from './vectorIndexes.ts';
-import { verifyIndex } from './vectorVerify.ts';
-import { createVectorWriter, type VectorWriter } from './vectorWriter.ts';
+import { Poison, type Changes } from '../rebuild/rows.ts';
+import { tablesTarget, type TablesOptions } from '../rebuild/tables.ts';
+import type { BuildTarget } from '../rebuild/target.ts';
+import { startAnew } from '../rebuild/version.ts';
+import { isOutdated, openVersion, type MeaningParts, type OpenVersion } from './versions.ts';
+import { placeOf } from './indexes.ts';
+import { verifyIndex } from './verify.ts';
+import { createVectorWriter, type VectorWriter } from './writer.ts';
 
 export interface VectorsOptions extends TablesOptions, MeaningParts {
   readonly signal: AbortSignal;

@@ -1,7 +1,7 @@
 /** What every version of the index of vectors was made with, and how far it was looked at after its store had been away. */
 import type { Knex } from 'knex';
-import type { IndexSpec, VectorIndex } from '../domain/meaning/vectorIndex.ts';
-import { embeddings } from './embeddings.ts';
+import type { IndexSpec, VectorIndex } from '../../domain/meaning/vectorIndex.ts';
+import { embeddings } from '../embeddings.ts';
 
 const QUERY_MS = 10_000;
 

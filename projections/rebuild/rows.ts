@@ -1,9 +1,9 @@
 /** The fold of a rebuild: large batches in memory, so that most rows are read never and written once. */
-import type { RecordedEvent } from '../domain/envelope.ts';
-import { applyEvent, knownEvent, lookupIn, rowsNeeded, type Rows } from './fold.ts';
-import type { LogEvent, Projection, Row, Table } from './projection.ts';
-import type { Tally } from './rebuildTally.ts';
-import { createRowCache, type RowCache } from './rowCache.ts';
+import type { RecordedEvent } from '../../domain/envelope.ts';
+import { applyEvent, knownEvent, lookupIn, rowsNeeded, type Rows } from '../fold.ts';
+import type { LogEvent, Projection, Row, Table } from '../projection.ts';
+import type { Tally } from './tally.ts';
+import { createRowCache, type RowCache } from '../rowCache.ts';
 
 /** Rows kept in memory per table: those of the discussions under way at the same time, a few times over. */
 const KEPT_ROWS = 30_000;

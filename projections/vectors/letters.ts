@@ -1,17 +1,17 @@
 /** Letters about events whose texts could not be embedded: nothing waits behind them, so each is settled alone. */
 import type { Knex } from 'knex';
-import type { EventStore } from '../domain/ports.ts';
-import { Refusal } from '../domain/refusal.ts';
-import type { DeadLetter } from './deadLetters.ts';
-import type { Decision } from './deadLettersSettle.ts';
-import { embeddings, ledger, type LedgerRow } from './embeddings.ts';
+import type { EventStore } from '../../domain/ports.ts';
+import { Refusal } from '../../domain/refusal.ts';
+import type { DeadLetter } from '../deadLetters.ts';
+import type { Decision } from '../deadLettersSettle.ts';
+import { embeddings, ledger, type LedgerRow } from '../embeddings.ts';
 import { embedPassages } from './embedPassages.ts';
 import { passagesFromLog } from './ledger.ts';
-import { skipLetter } from './skippedEvents.ts';
-import { decodeRow, selectList, tableName } from './tables.ts';
-import { auditIndex, putUntilFound } from './vectorAudit.ts';
-import { auditFrom, placeOf } from './vectorIndexes.ts';
-import { openVersion, type MeaningParts } from './vectorVersions.ts';
+import { skipLetter } from '../skippedEvents.ts';
+import { decodeRow, selectList, tableName } from '../tables.ts';
+import { auditIndex, putUntilFound } from './audit.ts';
+import { auditFrom, placeOf } from './indexes.ts';
+import { openVersion, type MeaningParts } from './versions.ts';
 
 export interface UnplacedOptions {
   readonly knex: Knex;

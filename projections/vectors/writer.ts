@@ -1,9 +1,9 @@
 /** Writes the vectors of one version, so that what was confirmed is found whatever was killed meanwhile. */
-import type { Passage, VectorIndex } from '../domain/meaning/vectorIndex.ts';
-import { Refusal } from '../domain/refusal.ts';
+import type { Passage, VectorIndex } from '../../domain/meaning/vectorIndex.ts';
+import { Refusal } from '../../domain/refusal.ts';
 import { embedPassages, type Embedded } from './embedPassages.ts';
-import { auditIndex, putUntilFound, type IndexParts } from './vectorAudit.ts';
-import { auditedOf, noteAudited, placeOf } from './vectorIndexes.ts';
+import { auditIndex, putUntilFound, type IndexParts } from './audit.ts';
+import { auditedOf, noteAudited, placeOf } from './indexes.ts';
 
 /** Events written at once; few, since what is under way is done again after a failure. */
 export const VECTOR_BATCH = { events: 200, chars: 400_000 };

@@ -1,16 +1,16 @@
 /** Keeps the live version of the vectors up to date. */
-import type { Passage, VectorIndex } from '../domain/meaning/vectorIndex.ts';
-import type { Clock, EventStore } from '../domain/ports.ts';
-import { Refusal } from '../domain/refusal.ts';
+import type { Passage, VectorIndex } from '../../domain/meaning/vectorIndex.ts';
+import type { Clock, EventStore } from '../../domain/ports.ts';
+import { Refusal } from '../../domain/refusal.ts';
 import type { Knex } from 'knex';
-import { loadMembers } from './checkpoints.ts';
-import { embeddings, ledger, passagesAmong } from './embeddings.ts';
-import type { DeadLetter, FoldedBatch } from './foldBatch.ts';
-import type { StoreBeside } from './persist.ts';
-import { runProjections, type ProjectionRunner } from './run.ts';
-import { beginAnew, dropLeftOver, openVersion, type MeaningParts } from './vectorVersions.ts';
-import { liveIndex, placeOf } from './vectorIndexes.ts';
-import { createVectorWriter, VECTOR_BATCH, type VectorWriter, type WriterOptions } from './vectorWriter.ts';
+import { loadMembers } from '../checkpoints.ts';
+import { embeddings, ledger, passagesAmong } from '../embeddings.ts';
+import type { DeadLetter, FoldedBatch } from '../foldBatch.ts';
+import type { StoreBeside } from '../persist.ts';
+import { runProjections, type ProjectionRunner } from '../run.ts';
+import { beginAnew, dropLeftOver, openVersion, type MeaningParts } from './versions.ts';
+import { liveIndex, placeOf } from './indexes.ts';
+import { createVectorWriter, VECTOR_BATCH, type VectorWriter, type WriterOptions } from './writer.ts';
 
 const BATCH = { maxEvents: VECTOR_BATCH.events, maxChars: VECTOR_BATCH.chars };
 /** How often an idle runner looks whether its collection is there and the store was not started again. */

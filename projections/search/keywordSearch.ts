@@ -1,9 +1,9 @@
 /** Finds passages by their words, with the full text search of PostgreSQL. */
 import type { Knex } from 'knex';
-import type { PassageFilter, PassageHit } from '../domain/meaning/vectorIndex.ts';
-import { passages, passagesTable, passageWords } from './passages.ts';
+import type { PassageFilter, PassageHit } from '../../domain/meaning/vectorIndex.ts';
+import { passages, passagesTable, passageWords } from '../passages.ts';
 import type { Wanted } from './passageSearch.ts';
-import { decodeRow, liveView, selectList } from './tables.ts';
+import { decodeRow, liveView, selectList } from '../tables.ts';
 
 /** A search has to end on the server, too: else those that nobody waits for any more hold up all others. */
 const SEARCH_MS = 5_000;

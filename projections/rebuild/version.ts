@@ -1,8 +1,8 @@
 /** A version of a read model that is built beside the live one: who builds it, how far it is, how it becomes the live one. */
 import type { Knex } from 'knex';
-import { Refusal } from '../domain/refusal.ts';
-import type { Projection } from './projection.ts';
-import { createTables, dropTables, tablesExist } from './tables.ts';
+import { Refusal } from '../../domain/refusal.ts';
+import type { Projection } from '../projection.ts';
+import { createTables, dropTables, tablesExist } from '../tables.ts';
 
 /** Held while tables are made, as by `ensureVersions`. */
 const DDL_LOCK = '7303014103';
