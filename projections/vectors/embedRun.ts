@@ -15,6 +15,8 @@ import { createVectorWriter, VECTOR_BATCH, type VectorWriter, type WriterOptions
 const BATCH = { maxEvents: VECTOR_BATCH.events, maxChars: VECTOR_BATCH.chars };
 /** How often an idle runner looks whether its collection is there and the store was not started again. */
 const LOOK_MS = 30_000;
+/** How soon it looks again at what was amiss; doubles each time, up to the other. */
+const AGAIN_MS = 1_000;
 
 export interface EmbedRunOptions extends MeaningParts {
   readonly knex: Knex;
@@ -28,8 +30,8 @@ export interface EmbedRunOptions extends MeaningParts {
 /** Where batches' vectors go, and who looks after them. */
 export interface EmbedBeside {
   readonly beside: StoreBeside;
-  /** The store may have lost something. */
-  readonly doubt: () => Promise<void>;
+  /** The store may have lost something. @returns whether that is done with, as `VectorWriter.doubt`. */
+  readonly doubt: () => Promise<boolean>;
 }
 
 /**
@@ -52,14 +54,15 @@ export async function runEmbeddings(options: EmbedRunOptions): Promise<Projectio
 /** At once, since the store may have been away while nobody ran, and then from time to time. */
 async function look(options: EmbedRunOptions, { doubt }: EmbedBeside): Promise<void> {
   const { knex, clock, signal, onFault, index, wanted } = options;
-  while (!signal.aborted) {
-    await doubt().catch(onFault);
+  for (let againMs = AGAIN_MS; !signal.aborted;) {
+    const done = await doubt().catch((error: unknown) => (onFault(error), true));
+    againMs = done ? AGAIN_MS : Math.min(againMs * 2, LOOK_MS);
     const stores = new Set([wanted.store, (await liveIndex(knex).catch(() => null))?.store ?? wanted.store]);
     for (const store of stores)
       await Promise.resolve()
         .then(() => dropLeftOver(knex, index(store)))
         .catch(onFault);
-    await clock.sleep(LOOK_MS, signal);
+    await clock.sleep(done ? LOOK_MS : againMs, signal);
   }
 }
 
@@ -107,12 +110,13 @@ export function createEmbedBeside(options: EmbedRunOptions): EmbedBeside {
     doubt: () =>
       started(async () => {
         const [member] = await loadMembers(options.knex, [embeddings]);
-        if (member === undefined || member.checkpoint.position === 0n) return;
+        if (member === undefined || member.checkpoint.position === 0n) return true;
         const { version } = member.checkpoint;
         const writer = await writerOf(version);
         if ((await options.index(writer.store).describe(version)) !== null) return writer.doubt();
         current = null;
         await writerOf(version);
+        return true;
       }),
   };
   return beside;

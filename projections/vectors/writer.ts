@@ -12,8 +12,11 @@ export interface VectorWriter {
   readonly store: VectorIndex['store'];
   /** Embeds passages and stores them; answers those that cannot be embedded. Rejects to be tried again. */
   add(passages: readonly Passage[]): Promise<Embedded['failed']>;
-  /** The store may have lost something: what was written is looked at, before anything else is, or now if nothing else is. */
-  doubt(): Promise<void>;
+  /**
+   * The store may have lost something: what was written is looked at, before anything else is, or now if nothing else is.
+   * @returns whether that is done with; false when it has to be looked at again.
+   */
+  doubt(): Promise<boolean>;
 }
 
 export interface WriterOptions extends IndexParts {
@@ -31,6 +34,7 @@ export function createVectorWriter(options: WriterOptions): VectorWriter {
   let known: string | null = null;
   /** Position of the last event whose objects were put: its checkpoint may be still under way. */
   let put = 0n;
+  const due: Due = { position: null };
   let last: Promise<unknown> = Promise.resolve();
   const alone = <T>(work: () => Promise<T>): Promise<T> => {
     const next = last.then(work, work);
@@ -41,7 +45,7 @@ export function createVectorWriter(options: WriterOptions): VectorWriter {
   const settle = async (): Promise<string | null> => {
     const incarnation = await index.incarnation();
     if (incarnation === known) return incarnation;
-    const audit = await auditIfRestarted(options, { incarnation, put });
+    const audit = await auditIfRestarted(options, { incarnation, put, due });
     if (audit !== 'same') carefulEvents = VECTOR_BATCH.events;
     if (audit !== 'in part') known = incarnation;
     return incarnation;
@@ -70,33 +74,40 @@ export function createVectorWriter(options: WriterOptions): VectorWriter {
         }
         return failed;
       }),
-    doubt: async () => void (await alone(settle)),
+    doubt: () => alone(async () => (await settle()) === known),
   };
+}
+
+/** Where the index has to come to before it is looked at again: to the end of the log as it was at the look before. */
+interface Due {
+  position: bigint | null;
 }
 
 /**
  * Looks at what was written since the last audit when the store was started again since then. Only what a store has kept
  * over a start is known to be kept: so the audit's place moves on then, and only when nothing was amiss at the first look.
- * Where something was, it is looked at again each time until nothing is.
+ * Where something was, the graph is damaged, and what is put into it may hide what was found before (Weaviate 1.35, seen):
+ * so it is looked at again when what was left to be put then is put, until nothing is amiss.
  */
 async function auditIfRestarted(
   options: WriterOptions,
-  { incarnation, put }: { readonly incarnation: string | null; readonly put: bigint },
+  { incarnation, put, due }: { readonly incarnation: string | null; readonly put: bigint; readonly due: Due },
 ): Promise<'same' | 'in part' | 'whole'> {
-  const { knex, version, signal, onAudited } = options;
+  const { knex, store, version, signal, onAudited } = options;
   const audited = await auditedOf(knex, version);
   if (incarnation === null || audited.incarnation === incarnation) return 'same';
   // What an audit that was broken off has put again is there now, and was not kept over any start.
   const begun = `${incarnation}, begun`;
   const first = audited.incarnation !== begun;
   const to = await placeOf(knex, version);
+  if (!first && to < (due.position ??= await store.head())) return 'in part';
   const { position: after } = audited;
   if (first) await noteAudited(knex, version, { after, position: after, incarnation: begun });
+  due.position = await store.head();
   const amiss = await auditIndex(options, { version, after, to, repair: true, signal });
   // What was put and has no checkpoint yet is looked at once it has one.
   if (put > to) return 'in part';
   if (to > 0n) onAudited({ version, amiss });
-  // What is put again into a graph that was damaged may be lost again by what is put after it (Weaviate 1.35, seen).
   if (amiss > 0) return 'in part';
   await noteAudited(knex, version, { after, position: first ? to : after, incarnation });
   return 'whole';
