@@ -28,7 +28,7 @@ function take(pool: Pool, event: DiscussionEvent & RecordedEvent): void {
   if (event.type === 'TurnCancelled' && event.data.reason === 'forked') return;
   switch (event.type) {
     case 'TurnClaimed':
-      pool.claimed(event.data.turnId, { attempt: event.data.attempt, revision: event.revision });
+      pool.claimed(event.data.turnId, event.data.attempt);
       return;
     case 'TurnCancelled':
     case 'TurnFailed':
@@ -36,7 +36,6 @@ function take(pool: Pool, event: DiscussionEvent & RecordedEvent): void {
       pool.stop(event.data.turnId, 'cancelled');
       return;
     case 'TurnAttemptAbandoned':
-      pool.claimable(event.data.turnId);
       // Somebody took this attempt over while it still runs here.
       if (pool.running.get(event.data.turnId)?.attempt === event.data.attempt)
         pool.stop(event.data.turnId, 'cancelled');

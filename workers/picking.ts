@@ -3,21 +3,12 @@ import type { WakeUp } from '../domain/ports.ts';
 import type { TurnEnd } from './turn.ts';
 import type { WorkerContext } from './worker.ts';
 
-/** What is known to have been claimed of a turn. */
-export interface KnownClaim {
-  readonly attempt: number;
-  /** Its place in the discussion. */
-  readonly revision: number;
-}
-
 /** Which turn this process runs next. */
 export interface Picking {
-  /** Keeps a turn for the caller, who says `left` afterwards; false when it is kept already, or was claimed since. */
-  take(turn: Pick<WakeUp, 'turnId' | 'revision'>): boolean;
-  /** Somebody claimed a turn: a read model that is behind still lists it. */
-  claimed(turnId: string, claim: KnownClaim): void;
-  /** Its attempt has ended, and it may be claimed again. */
-  claimable(turnId: string): void;
+  /** Keeps a turn for the caller, who says `left` afterwards; false when it is kept already. */
+  take(turnId: string): boolean;
+  /** Somebody claimed this attempt at a turn: a read model that is behind still lists it. */
+  claimed(turnId: string, attempt: number): void;
   /**
    * Takes the best waiting turn of the read model whose model has room; when there is none, the named one, which the read
    * model may not have seen yet. Null when there is nothing to run. Never rejects.
@@ -68,8 +59,7 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
   /** How many at the front of the last answer were claimed since. */
   let stale = 0;
 
-  const take: Picking['take'] = (turn) =>
-    !busy.has(turn.turnId) && !claims.outdate(turn) && busy.add(turn.turnId).size > 0;
+  const take = (turnId: string) => !busy.has(turnId) && busy.add(turnId).size > 0;
   const waitingFor = async (count: number, dueBy: number): Promise<WaitingTurns> => {
     const now = clock.monotonic();
     for (const [turnId, until] of heldBack) if (until <= now) heldBack.delete(turnId);
@@ -87,7 +77,6 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
   return {
     take,
     claimed: claims.learn,
-    claimable: claims.forget,
     best: shared(async (together, dueBy) =>
       choose(together, await waitingFor(together.length, dueBy ?? clock.now()), take),
     ),
@@ -99,7 +88,7 @@ export function createPicking(ctx: Pick<WorkerContext, 'turns' | 'engine' | 'log
         if (passedOver.size < MAX_PASSED_OVER) passedOver.add(turnId);
         return;
       }
-      if (end?.kind === 'gone' && end.claim !== null) claims.learn(turnId, end.claim);
+      if (end?.kind === 'gone' && end.claimed > 0) claims.learn(turnId, end.claimed);
       const until = Math.max(heldBack.get(turnId) ?? 0, clock.monotonic() + pauseMs(end));
       heldBack.delete(turnId);
       heldBack.set(turnId, until);
@@ -130,15 +119,11 @@ function listed(
 
 /** The latest claims, which a read model may not show yet. */
 function knownClaims() {
-  const claims = new LRUCache<string, KnownClaim>({ max: MAX_CLAIMS });
+  const attempts = new LRUCache<string, number>({ max: MAX_CLAIMS });
   return {
-    learn: (turnId: string, claim: KnownClaim): void => void claims.set(turnId, claim),
-    forget: (turnId: string): void => void claims.delete(turnId),
+    learn: (turnId: string, attempt: number): void => void attempts.set(turnId, attempt),
     /** Whether a turn that is listed as waiting was claimed since. */
-    hold: ({ turnId, attempts }: WaitingTurns[number]): boolean => (claims.get(turnId)?.attempt ?? 0) > attempts,
-    /** Whether a wake-up is older than the claim. Of what a sweeper wakes, or a read model lists, nobody can tell. */
-    outdate: ({ turnId, revision }: Pick<WakeUp, 'turnId' | 'revision'>): boolean =>
-      revision > 0 && (claims.get(turnId)?.revision ?? -1) > revision,
+    hold: (turn: WaitingTurns[number]): boolean => (attempts.get(turn.turnId) ?? 0) > turn.attempts,
   };
 }
 
@@ -173,9 +158,9 @@ function choose(together: readonly Asked[], waiting: WaitingTurns, take: Picking
     let best: WakeUp | null = null;
     for (let turn; best === null && (turn = waiting[at]) !== undefined; at += 1) {
       const { project, discussionId, turnId } = turn;
-      if (take({ turnId, revision: 0 })) best = { kind: 'turn', project, discussionId, turnId, revision: 0 };
+      if (take(turnId)) best = { kind: 'turn', project, discussionId, turnId, revision: 0 };
     }
-    answer(best ?? (named !== null && take(named) ? named : null));
+    answer(best ?? (named !== null && take(named.turnId) ? named : null));
   }
 }
 

@@ -8,7 +8,7 @@ import { runTurn, type TurnEnd, type TurnSources } from './turn.ts';
 import type { WorkerContext } from './worker.ts';
 
 /** The attempts of this process. */
-export interface Pool extends Pick<Picking, 'claimed' | 'claimable'> {
+export interface Pool extends Pick<Picking, 'claimed'> {
   /** What runs now, by turn. */
   readonly running: ReadonlyMap<string, Running>;
   /** Stops an attempt whose turn was ended from outside; what it has written so far is kept. */
@@ -74,8 +74,7 @@ export function startPool(ctx: WorkerContext, sources: TurnSources, signal: Abor
   );
   return {
     running,
-    claimed: (turnId, claim) => picking.claimed(turnId, claim),
-    claimable: (turnId) => picking.claimable(turnId),
+    claimed: (turnId, attempt) => picking.claimed(turnId, attempt),
     stop(turnId, reason) {
       running.get(turnId)?.abort.abort(reason);
     },
@@ -94,7 +93,7 @@ async function goOn(
   const chooses = lanes.isFull() || end.kind === 'gone' || settings.limits.size > 0;
   let turn: WakeUp | null = null;
   if (chooses && !signal.aborted) turn = await picking.best(next);
-  else if (next !== null && !signal.aborted) return picking.take(next) ? next : null;
+  else if (next !== null && !signal.aborted) return picking.take(next.turnId) ? next : null;
   if (next !== null && turn?.turnId !== next.turnId)
     await bus.wake(next).catch((error: unknown) => log.warn({ err: error }, 'a wake-up was lost'));
   return turn;
@@ -104,7 +103,7 @@ async function takeWakeUps(ctx: WorkerContext, lanes: Lanes, picking: Picking, s
   for await (const { wakeUp, ack } of ctx.bus.wakeUps({ signal })) {
     // Lanes that were opened by a look may have filled the room meanwhile.
     if (!(await lanes.hasRoom(signal))) return;
-    const atOnce = !lanes.isLast() && picking.take(wakeUp);
+    const atOnce = !lanes.isLast() && picking.take(wakeUp.turnId);
     lanes.open(atOnce ? wakeUp : picking.best(wakeUp), ack);
     if (!(await lanes.hasRoom(signal))) return;
   }

@@ -16,7 +16,6 @@ import { beginTurnSpan, chat, within } from './chat.ts';
 import { verdictOf, type Circuits } from './circuit.ts';
 import { claimSurely } from './claimSurely.ts';
 import { measureAttempt } from './measureAttempt.ts';
-import type { KnownClaim } from './picking.ts';
 import type { NoPlace, Places } from './places.ts';
 import { prepareAttempt, type Prepared } from './prepare.ts';
 import { RECALL_MS } from './recall.ts';
@@ -25,12 +24,12 @@ import type { Transcripts } from './transcripts.ts';
 import { askedBy, type WorkerContext } from './worker.ts';
 
 /**
- * How a wake-up ended: `done` with the turn that the answer led to, `gone` there was nothing to do (any more), because of
- * the claim where there is one, `snooze` try again after `afterMs`, `full` its model has no place.
+ * How a wake-up ended: `done` with the turn that the answer led to, `gone` there was nothing to do (any more), with
+ * the attempt that was claimed by then, Infinity for a turn that is over, `snooze` try again after `afterMs`, `full` its model has no place.
  */
 export type TurnEnd =
   | { readonly kind: 'done'; readonly next: WakeUp | null }
-  | { readonly kind: 'gone'; readonly claim: KnownClaim | null }
+  | { readonly kind: 'gone'; readonly claimed: number }
   | { readonly kind: 'snooze'; readonly afterMs: number }
   | NoPlace;
 
@@ -55,7 +54,7 @@ export async function runTurn(
   wake: Wake,
   claimed: (running: Running) => void,
 ): Promise<TurnEnd> {
-  let claim: Claimed | TurnEnd = { kind: 'gone', claim: null };
+  let claim: Claimed | TurnEnd = { kind: 'gone', claimed: 0 };
   try {
     claim = await claimOpenTurn(ctx, from, wake);
   } finally {
@@ -115,7 +114,7 @@ async function claimOpenTurn(ctx: WorkerContext, from: TurnSources, wake: Wake):
         ...(prepared.chain === undefined ? {} : { chain: prepared.chain }),
       };
       const outcome = await claimSurely(ctx, discussionId, command, loaded.revision, asked);
-      if (outcome.events[0]?.type !== 'TurnClaimed') return { kind: 'gone', claim: null };
+      if (outcome.events[0]?.type !== 'TurnClaimed') return { kind: 'gone', claimed: 0 };
       ctx.telemetry.observe('wakeup_to_claim_seconds', Math.max(0, ctx.engine.clock.now() - turn.dueAtMs) / 1000);
       return {
         running: {
@@ -138,16 +137,14 @@ async function claimOpenTurn(ctx: WorkerContext, from: TurnSources, wake: Wake):
   return { kind: 'snooze', afterMs: 250 };
 }
 
-/** Of a turn that nobody will ever claim again. */
-const OVER: KnownClaim = { attempt: Infinity, revision: Infinity };
-
 /** The open turn if this worker may try it now. */
 function claimable(loaded: Loaded<Discussion>, turnId: string, nowMs: number): OpenTurn | TurnEnd {
   const { state } = loaded;
-  if (state.status === 'none') return { kind: 'gone', claim: null };
-  if (state.turn?.turnId !== turnId) return { kind: 'gone', claim: OVER };
+  if (state.status === 'none') return { kind: 'gone', claimed: 0 };
+  if (state.turn?.turnId !== turnId) return { kind: 'gone', claimed: Infinity };
   const { claim, answeredBy } = state.turn;
-  if (state.status !== 'open' || claim !== null || answeredBy !== 'model') return { kind: 'gone', claim };
+  if (state.status !== 'open' || claim !== null || answeredBy !== 'model')
+    return { kind: 'gone', claimed: claim?.attempt ?? 0 };
   // Only a pause between attempts is waited for: a first one that seems to lie ahead was asked for by a clock before ours.
   const pauseMs = state.turn.attempts === 0 ? 0 : state.turn.dueAtMs - nowMs;
   return pauseMs > 0 ? { kind: 'snooze', afterMs: pauseMs } : state.turn;
@@ -241,6 +238,6 @@ async function abandon(
     const { state } = await abandonTurn(ctx.engine, running.discussionId, body, asked);
     if (state.status !== 'none' && state.turn?.turnId === running.turnId) ({ dueAtMs } = state.turn);
   });
-  if (dueAtMs === null) return { kind: 'gone', claim: null };
+  if (dueAtMs === null) return { kind: 'gone', claimed: 0 };
   return { kind: 'snooze', afterMs: Math.max(0, dueAtMs - ctx.engine.clock.now()) };
 }

@@ -70,25 +70,14 @@ test('looks at turns that have to wait come to an end, however many there are', 
 test('what a read model that is behind still lists is not picked again; its next attempt is', async () => {
   const turns = turnsOf(5);
   const picking = pickingFrom(turns);
-  picking.claimed('t0', { attempt: 1, revision: 3 });
-  picking.claimed('t1', { attempt: 1, revision: 3 });
+  picking.claimed('t0', 1);
+  picking.claimed('t1', 1);
   assert.is((await picking.best(null))?.turnId, 't2', 'however many were claimed');
-  picking.left('t2', { kind: 'gone', claim: { attempt: Infinity, revision: Infinity } });
+  picking.left('t2', { kind: 'gone', claimed: Infinity });
   await new Promise((resolve) => setTimeout(resolve, 1_100));
   assert.is((await picking.best(null))?.turnId, 't3', 'what was found to be over is not looked at again');
   Object.assign(turns[1] ?? {}, { attempts: 1 });
   assert.is((await picking.best(null))?.turnId, 't1', 'the first attempt has failed since');
-  picking.claimable('t0');
-  assert.is((await picking.best(null))?.turnId, 't0');
 });
 
-test('a wake-up from before a claim is not taken; one that is younger is, and one that names no revision', async () => {
-  const picking = pickingFrom([]);
-  const woken = (revision: number) => picking.best({ ...named, revision });
-  picking.claimed('named', { attempt: 1, revision: 3 });
-  assert.is(await woken(2), null);
-  assert.ok(await woken(4));
-  picking.left('named', null);
-  assert.ok(await woken(0));
-});
 test.run();
