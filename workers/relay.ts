@@ -1,8 +1,8 @@
 import { discussions } from '../commands/aggregate.ts';
+import type { Engine } from '../commands/engine.ts';
 import { load, refresh } from '../commands/states.ts';
 import type { DiscussionEvent } from '../domain/discussion/events.ts';
 import { streamId, type RecordedEvent } from '../domain/envelope.ts';
-import type { Engine } from '../commands/engine.ts';
 import type { Bus, WakeUp } from '../domain/ports.ts';
 import type { WorkerContext } from './worker.ts';
 
