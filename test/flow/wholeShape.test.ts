@@ -38,9 +38,11 @@ test(
     const discussionId = await talk(visitor, ollama !== null);
     for (const mode of (await hasVectors(visitor)) ? ['semantic', 'keyword', 'hybrid'] : ['keyword']) {
       const query = 'Of which stone was the lighthouse built?';
-      const found = await until(visitor, { query, mode, discussionId, limit: 3 }, ({ data }) => data.length > 0);
-      assert.is(found.data[0]?.snippet.text, FACT, mode);
-      assert.is(found.data[0]?.event.stream, `discussion-${discussionId}`);
+      const found = await until(visitor, { query, mode, discussionId, limit: 20 }, hasFact);
+      // What a real model says is chance, and may fit the question better: judged is what people said.
+      const posted = found.data.filter(({ snippet }) => [FACT, ...ASIDE].includes(snippet.text));
+      assert.is(posted[0]?.snippet.text, FACT, mode);
+      assert.is(posted[0]?.event.stream, `discussion-${discussionId}`);
       assert.is(found.model, mode === 'keyword' ? null : embedder);
     }
     assert.is(await cluster.stop(), 0, 'the cluster ends cleanly');
@@ -82,6 +84,10 @@ async function talk(visitor: Visitor, real: boolean): Promise<string> {
     if (status === 'concluded') return id;
     await delay(200);
   }
+}
+
+function hasFact({ data }: Found): boolean {
+  return data.some(({ snippet }) => snippet.text === FACT);
 }
 
 async function until(visitor: Visitor, body: object, good: (found: Found) => boolean): Promise<Found> {
