@@ -23,11 +23,23 @@ export interface StoredRecord extends StoredEvent {
   readonly position: bigint;
 }
 
+/** A stored event whose JSON has been parsed, by a client that does so anyway. */
+export interface ParsedEvent {
+  readonly stream: string;
+  readonly id: string;
+  readonly type: string;
+  readonly schemaVersion: number;
+  readonly data: unknown;
+  readonly metadata: EventMetadata;
+}
+
 export interface Codec {
   /** Validates each event against its schema; rejects with `Refusal('internal')` when one does not fit. */
   encode(stream: string, events: readonly NewEvent[]): Promise<StoredEvent[]>;
   /** Order kept; types and versions newer than this program's pass with their data as stored. */
-  decode<S extends StoredEvent & { stream: string }>(stored: readonly S[]): Promise<NewEvent[]>;
+  decode(stored: readonly (StoredEvent & { stream: string })[]): Promise<NewEvent[]>;
+  /** As `decode`, of what was parsed already; the data become the codec's, which may change them. */
+  decodeParsed(parsed: readonly ParsedEvent[]): Promise<NewEvent[]>;
 }
 
 /** What stands between quotes as it is: no quote, backslash, control character or surrogate. */
@@ -58,11 +70,18 @@ export function canonicalJson(value: unknown): string {
 
 /** @param seal what personal texts pass through. */
 export function createCodec(seal: Seal): Codec {
+  const decodeParsed = async (parsed: readonly ParsedEvent[]): Promise<NewEvent[]> => {
+    await replaceTexts(parsed, (texts) => seal.open(texts));
+    return parsed.map((row) => {
+      const { schemaVersion, data } = upcast(row);
+      return { id: row.id, type: row.type, metadata: row.metadata, schemaVersion, data };
+    });
+  };
   return {
     async encode(stream, events) {
       const copies = events.map((event) => ({ event, data: validated(event) }));
       await replaceTexts(
-        copies.map(({ event, data }) => ({ type: event.type, data, stream, project: event.metadata.project })),
+        copies.map(({ event, data }) => ({ type: event.type, data, stream, metadata: event.metadata })),
         (texts) => seal.seal(texts),
       );
       let shared: { metadata: EventMetadata; text: string } | undefined;
@@ -79,23 +98,23 @@ export function createCodec(seal: Seal): Codec {
         // As when they were written: the events of one command have the same.
         if (shared?.text !== row.metadata)
           shared = { metadata: JSON.parse(row.metadata) as EventMetadata, text: row.metadata };
-        return { row, data: JSON.parse(row.data) as unknown, metadata: shared.metadata };
+        const { stream, id, type, schemaVersion } = row;
+        return { stream, id, type, schemaVersion, data: JSON.parse(row.data) as unknown, metadata: shared.metadata };
       });
-      await replaceTexts(
-        parsed.map(({ row, data, metadata }) => ({
-          type: row.type,
-          data,
-          stream: row.stream,
-          project: metadata.project,
-        })),
-        (texts) => seal.open(texts),
-      );
-      return parsed.map(({ row, data, metadata }) => {
-        const current = upcast(row, data);
-        return { id: row.id, type: row.type, metadata, schemaVersion: current.schemaVersion, data: current.data };
-      });
+      return decodeParsed(parsed);
     },
+    decodeParsed,
   };
+}
+
+/** How long a value's canonical JSON is, about, without making it: what bounds a page. */
+export function charsAbout(value: unknown): number {
+  if (typeof value === 'string') return value.length + 3;
+  if (typeof value !== 'object' || value === null) return 6;
+  let chars = 2;
+  if (Array.isArray(value)) for (const each of value) chars += charsAbout(each);
+  else for (const key in value) chars += key.length + 3 + charsAbout((value as Record<string, unknown>)[key]);
+  return chars;
 }
 
 function validated(event: NewEvent): unknown {
@@ -108,10 +127,10 @@ function validated(event: NewEvent): unknown {
   return result.data;
 }
 
-function upcast(row: StoredEvent, data: unknown): { schemaVersion: number; data: unknown } {
+function upcast(row: ParsedEvent): { schemaVersion: number; data: unknown } {
   const definition = eventDefinition(row.type);
   let version = row.schemaVersion;
-  let value = data;
+  let value = row.data;
   while (definition && version < definition.version) {
     const step = definition.upcasts?.[version];
     if (!step) throw new Refusal('internal', `no upcast for event ${row.type} from version ${version}`);
@@ -125,7 +144,7 @@ interface Sealable {
   readonly type: string;
   readonly data: unknown;
   readonly stream: string;
-  readonly project: string;
+  readonly metadata: Pick<EventMetadata, 'project'>;
 }
 
 async function replaceTexts(
@@ -137,7 +156,7 @@ async function replaceTexts(
   for (const event of events)
     for (const path of eventDefinition(event.type)?.personal ?? [])
       visit(event.data, path, 0, (text, put) => {
-        texts.push({ stream: event.stream, project: event.project, text });
+        texts.push({ stream: event.stream, project: event.metadata.project, text });
         puts.push(put);
       });
   if (texts.length === 0) return;

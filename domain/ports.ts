@@ -46,7 +46,8 @@ export interface Appended {
 export interface EventStore {
   append(stream: string, events: readonly NewEvent[], expectedRevision: number): Promise<Appended>;
   read(stream: string, options?: { from?: number; backwards?: boolean; limit?: number }): AsyncIterable<RecordedEvent>;
-  readAll(after: bigint, options?: { limit?: number }): AsyncIterable<RecordedEvent>;
+  /** With `types` only events of those: a server that can leaves the others out before they are sent. */
+  readAll(after: bigint, options?: { limit?: number; types?: readonly string[] }): AsyncIterable<RecordedEvent>;
   /** Events as they are stored, without the codec: of the whole log, or of one stream, in order; exclusive of `after`. */
   readStored(after: bigint, options?: { limit?: number; stream?: string }): AsyncIterable<StoredRecord>;
   subscribe(after: bigint, options: { signal: AbortSignal }): AsyncIterable<Slice>;

@@ -1,6 +1,7 @@
 /** The EventStore port on EventStoreDB 23.10 or newer, a single node or a cluster. */
 import type { Codec, StoredRecord } from '../domain/codec.ts';
 import type { Clock, EventStore } from '../domain/ports.ts';
+import type { RecordedEvent } from '../domain/envelope.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { encodeAppend, storedAppends } from './appendRules.ts';
 import { createAppends } from './eventstoredbAppend.ts';
@@ -12,9 +13,9 @@ import {
   type EventStoreDbDeadlines,
 } from './eventstoredbConnection.ts';
 import { createGate } from './eventstoredbGate.ts';
-import { createReads } from './eventstoredbReads.ts';
+import { createReads, type Reads } from './eventstoredbReads.ts';
 import { createTail } from './eventstoredbTail.ts';
-import { readAll, readStored, readStream } from './logPages.ts';
+import { PAGE_EVENTS, recorded, readStored, readStream } from './logPages.ts';
 import { createSubscriptions } from './tailFollow.ts';
 
 const KINDS = ['discussion', 'agent', 'project'];
@@ -83,7 +84,7 @@ export function createEventStoreDb(options: EventStoreDbOptions): EventStoreDB {
     append: async (stream, events, expected) =>
       await appends.append(await encodeAppend(codec, stream, events, expected)),
     read: (stream, range) => readStream(reads, codec, stream, range ?? {}),
-    readAll: (after, range) => readAll(reads, codec, after, range?.limit ?? Infinity),
+    readAll: (after, range) => readParsed(reads, codec, after, range ?? {}),
     readStored: (after, range) => readStored(reads, after, range),
     subscribe: (after, { signal }) => subscriptions.subscribe(after, signal),
     head: async () => BigInt(await reads.head()),
@@ -113,6 +114,23 @@ export function createEventStoreDb(options: EventStoreDbOptions): EventStoreDB {
       };
     },
   };
+}
+
+async function* readParsed(
+  reads: Reads,
+  codec: Codec,
+  after: bigint,
+  { limit = Infinity, types }: { limit?: number; types?: readonly string[] },
+): AsyncGenerator<RecordedEvent> {
+  let position = Number(after);
+  for (let left = limit; left > 0;) {
+    const { rows, more } = await reads.parsedAfter(position, Math.min(left, PAGE_EVENTS), types ?? null);
+    yield* recorded(await codec.decodeParsed(rows), rows);
+    const last = rows.at(-1);
+    if (!more || last === undefined) return;
+    left -= rows.length;
+    position = last.position;
+  }
 }
 
 /** Null when the server does not tell. */

@@ -57,7 +57,7 @@ export function createPostgresEventStore(options: PostgresEventStoreOptions): Po
   return {
     append: async (stream, events, expected) => await queue.append(await encodeAppend(codec, stream, events, expected)),
     read: (stream, range) => readStream(reads, codec, stream, range ?? {}),
-    readAll: (after, range) => readAll(reads, codec, after, range?.limit ?? Infinity),
+    readAll: (after, range) => readAll(reads, codec, after, range),
     readStored: (after, range) => readStored(reads, after, range),
     subscribe: (after, { signal }) => subscriptions.subscribe(after, signal),
     head: async () => BigInt(await reads.head()),

@@ -10,6 +10,7 @@ import { within, type Report } from './bench/measure.ts';
 import { describeServer, openPlace, type Place } from './bench/place.ts';
 import { projectionRows } from './bench/projections.ts';
 import { rebuildRows } from './bench/rebuild.ts';
+import { eventStoreRows } from './bench/rebuildEventStore.ts';
 import { restRows } from './bench/rest.ts';
 import { searchRows } from './bench/search.ts';
 import { qualityRows } from './bench/searchQualityRows.ts';
@@ -27,6 +28,7 @@ const groups: Readonly<Record<string, (place: Place, report: Report) => Promise<
   long: longRows,
   projections: projectionRows,
   rebuild: rebuildRows,
+  'rebuild-eventstoredb': eventStoreRows,
   rest: restRows,
   sse: sseRows,
 };

@@ -55,7 +55,7 @@ export async function carryOutTask(task: RebuildTask, context: TaskContext): Pro
   const codec = createCodec(identitySeal);
   const source: EventSource = ownLog
     ? createPostgresLogSource(database.knex, codec, pageEvents)
-    : storeSource(store, codec, pageEvents);
+    : storeSource(store, pageEvents);
   try {
     if (task.kind === 'diff') return await diff(projection, source, task, context);
     const claim: Claim = { projection, version: task.version, builder: task.builder, kind: task.kind };

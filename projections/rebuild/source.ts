@@ -1,6 +1,6 @@
 /** Where rebuilds read the log from: arrays of many events, only those asked for. */
 import type { Knex } from 'knex';
-import type { Codec, StoredRecord } from '../../domain/codec.ts';
+import { charsAbout } from '../../domain/codec.ts';
 import type { RecordedEvent } from '../../domain/envelope.ts';
 import type { EventStore } from '../../domain/ports.ts';
 import type { Projection } from '../projection.ts';
@@ -42,9 +42,9 @@ const PAGE = { events: 5_000, chars: 16_000_000 };
 /** Events of one page for who leaves others their time: a thirtieth of a second's work. */
 export const GENTLE_EVENTS = 1_000;
 
-/** Reads any log through its port. Only events that are asked for are decoded. */
-export function storeSource(store: EventStore, codec: Codec, pageEvents = PAGE.events): EventSource {
-  return { read: (range) => oneAhead(pagesOf(store, codec, range, pageEvents)) };
+/** Reads any log through its port. */
+export function storeSource(store: EventStore, pageEvents = PAGE.events): EventSource {
+  return { read: (range) => oneAhead(pagesOf(store, range, pageEvents)) };
 }
 
 /** The next page is read while one is worked on. */
@@ -66,39 +66,27 @@ async function* oneAhead(pages: AsyncGenerator<Page, void>): AsyncGenerator<Page
 
 async function* pagesOf(
   store: EventStore,
-  codec: Codec,
   { after, to, types, part }: Range,
   pageEvents: number,
 ): AsyncGenerator<Page, void> {
-  const wanted = types === null ? null : new Set(types);
-  let records: StoredRecord[] = [];
+  let events: RecordedEvent[] = [];
   let chars = 0;
   let seen = 0;
-  for await (const record of store.readStored(after)) {
-    if (record.position > to) break;
+  for await (const event of store.readAll(after, types === null ? {} : { types })) {
+    if (event.position > to) break;
     seen += 1;
-    const mine = part === undefined || hashOf(record.stream) % part.of === part.index;
-    if (mine && (wanted === null || wanted.has(record.type))) {
-      records.push(record);
-      chars += record.data.length + record.metadata.length;
+    if (part === undefined || hashOf(event.stream) % part.of === part.index) {
+      events.push(event);
+      chars += charsAbout(event.data);
     }
     // Nobody has to ask for what lies behind the end.
-    if (record.position === to) break;
+    if (event.position === to) break;
     if (seen < pageEvents && chars < PAGE.chars) continue;
-    yield { events: await decoded(codec, records), through: record.position, chars };
-    records = [];
+    yield { events, through: event.position, chars };
+    events = [];
     [chars, seen] = [0, 0];
   }
-  yield { events: await decoded(codec, records), through: to, chars };
-}
-
-async function decoded(codec: Codec, records: readonly StoredRecord[]): Promise<RecordedEvent[]> {
-  const events = await codec.decode(records);
-  return records.map(({ stream, revision, position }, i) => {
-    const event = events[i];
-    if (event === undefined) throw new Error('the codec answered fewer events than it was given');
-    return { ...event, stream, revision, position };
-  });
+  yield { events, through: to, chars };
 }
 
 /** Types that a projection has to see: all unless it says. */

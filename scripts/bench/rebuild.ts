@@ -11,7 +11,6 @@ import { runInThread } from '../rebuildThread.ts';
 import { openStorage, type Storage } from '../storage.ts';
 import { percentile, ratioAtLeast, type Measured, type Report } from './measure.ts';
 import type { Place } from './place.ts';
-import { eventStoreRows } from './rebuildEventStore.ts';
 import { floor } from './projections.ts';
 import { EVENTS_EACH, seedLog } from './seedLog.ts';
 
@@ -66,14 +65,13 @@ export async function rebuildRows(place: Place, report: Report): Promise<void> {
       await report(`rebuild --fast: ${projection.name}, verified and swapped`, row('allMs'));
     }
     await report('point reads beside a rebuild as it is by default, p99', () => beside(place, storage));
-    if (!place.embedded) await eventStoreRows(place, report, timed);
   } finally {
     await storage.close();
   }
 }
 
 /** One rebuild in a thread. */
-async function timed(place: Place, storage: Storage, projection: Projection, fast: boolean): Promise<Timed> {
+export async function timed(place: Place, storage: Storage, projection: Projection, fast: boolean): Promise<Timed> {
   const { knex } = storage.database;
   const claim = await claimBuild(knex, projection, { builder: randomUUID(), fast });
   let [startedMs, buildMs] = [0, 0];

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { canonicalJson } from '../../domain/codec.ts';
 import { NO_STREAM, type EventStore } from '../../domain/ports.ts';
 import type { Suite } from '../harness.ts';
-import { aMessage, aStream, collect, messages } from './sampleEvents.ts';
+import { aConclusion, aMessage, aStream, collect, messages } from './sampleEvents.ts';
 
 /** Adds the part of the suite that is about `read`, `readAll` and `lineage`. */
 export function eventStoreReading(test: Suite, store: () => EventStore): void {
@@ -84,6 +84,24 @@ function readingAll(test: Suite, store: () => EventStore): void {
     assert.equal(await collect(store().readStored(0n, { stream: a })), ofA);
     assert.equal(await collect(store().readStored(all[0]?.position ?? 0n, { stream: a, limit: 2 })), ofA.slice(1, 3));
     assert.equal(await collect(store().readStored(0n, { stream: aStream() })), []);
+  });
+
+  test('readAll leaves events of other types out, and stops at its limit', async () => {
+    const before = await store().head();
+    const [a, b] = [aStream(), aStream()];
+    await store().append(a, [...messages(1), aConclusion(), ...messages(1)], NO_STREAM);
+    await store().append(b, [aConclusion()], NO_STREAM);
+    await store().append(b, messages(2), 0);
+    const all = await collect(store().readAll(before));
+    const posted = all.filter(({ type }) => type === 'MessagePosted');
+    const types = ['MessagePosted'];
+    assert.is(posted.length, 4);
+    assert.equal(await collect(store().readAll(before, { types })), posted);
+    assert.equal(await collect(store().readAll(before, { types, limit: 3 })), posted.slice(0, 3));
+    assert.equal(await collect(store().readAll(posted[1]?.position ?? 0n, { types })), posted.slice(2));
+    assert.equal(await collect(store().readAll(before, { types: [...types, 'DiscussionConcluded'] })), all);
+    // The beginning of a type's name is no type.
+    assert.equal(await collect(store().readAll(before, { types: ['Message'] })), []);
   });
 
   test('the lineage is a UUID that stays', async () => {

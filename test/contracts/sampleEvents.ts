@@ -33,6 +33,11 @@ export function aMessage(text = 'hello', id: string = randomUUID()): NewEvent {
   };
 }
 
+/** An event of another type than messages. */
+export function aConclusion(): NewEvent {
+  return { ...aMessage(), type: 'DiscussionConcluded', data: { reason: 'max-turns' } };
+}
+
 /** As many events, each with an id of its own. */
 export function messages(count: number): NewEvent[] {
   return Array.from({ length: count }, (_, i) => aMessage(`message ${i}`));

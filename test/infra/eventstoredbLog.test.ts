@@ -65,6 +65,7 @@ test('keys that the client would put in another order keep their bytes, and vers
       );
       return plainCodec.decode(rows);
     },
+    decodeParsed: (rows) => plainCodec.decodeParsed(rows),
   };
   const store = log.another({ codec });
   const stream = aStream();

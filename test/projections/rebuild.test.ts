@@ -6,7 +6,6 @@ import { readModels } from '../../projections/readModels.ts';
 import { storeSource } from '../../projections/rebuild/source.ts';
 import { foldAll } from '../../projections/rebuild/fold.ts';
 import { claimBuild, forgetVersion, releaseClaim } from '../../projections/rebuild/version.ts';
-import { plainCodec } from '../contracts/sampleEvents.ts';
 import { suite } from '../harness.ts';
 import { embeddedLog, realLog } from '../infra/postgresStores.ts';
 import { createMemoryEventStore } from '../standins/memoryEventStore.ts';
@@ -68,7 +67,7 @@ test('a fold in parts gives every row once', async () => {
     const found = new Map(projection.tables.map(({ name }) => [name, new Map<string, unknown>()]));
     await foldAll(
       {
-        ...{ projection, source: storeSource(store, plainCodec), to: await store.head() },
+        ...{ projection, source: storeSource(store), to: await store.head() },
         // Says that there are so many that five parts are made.
         ...{ events: 1_500_000, skipped: new Set<string>(), letters: new Map<string, string>() },
         onPage: async () => undefined,

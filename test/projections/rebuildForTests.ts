@@ -69,7 +69,7 @@ export async function rebuildNow(
 
 /** How a test log is read. */
 export function sourceOf({ store, database, elsewhere }: RebuiltLog, throughPort = elsewhere === true): EventSource {
-  return throughPort ? storeSource(store, plainCodec) : createPostgresLogSource(database.knex, plainCodec);
+  return throughPort ? storeSource(store) : createPostgresLogSource(database.knex, plainCodec);
 }
 
 /** Everything in the log. */

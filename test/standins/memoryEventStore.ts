@@ -69,11 +69,12 @@ export function createMemoryEventStore(options: { gap?: bigint; codec?: Codec } 
       return put(stream, decoded, stored);
     },
     read: (stream, range) => readStream(streams.get(stream) ?? [], range ?? {}),
-    async *readAll(after, { limit = Infinity } = {}) {
-      let index = indexAfter(after, gap);
-      for (let left = limit; left > 0; left -= 1, index += 1) {
+    async *readAll(after, { limit = Infinity, types } = {}) {
+      let left = limit;
+      for (let index = indexAfter(after, gap); left > 0 && index < log.length; index += 1) {
         const event = log[index];
-        if (event === undefined) return;
+        if (event === undefined || types?.includes(event.type) === false) continue;
+        left -= 1;
         yield event;
       }
     },
