@@ -198,6 +198,14 @@ test(
       (await collect(log.another().readAll(mine.position))).map(({ position }) => position),
       [late.position],
     );
+    // Asked for by type, the server sends other programs' events of that name, too.
+    await client.appendToStream('orders-3', jsonEvent({ type: 'MessagePosted@1', data: { a: 1 } }));
+    const last = await log.store.append(aStream(), messages(1), NO_STREAM);
+    const typed = await collect(log.another().readAll(mine.position, { types: ['MessagePosted'] }));
+    assert.equal(
+      typed.map(({ position }) => position),
+      [late.position, last.position],
+    );
     await stop();
     await client.dispose();
   },
