@@ -23,7 +23,8 @@ import {
 } from './services.ts';
 import { killTestFiles, runTestFile } from './testFile.ts';
 
-const FILE_DEADLINE_MS = 240_000;
+/** A guard: tests have deadlines of their own. */
+const FILE_DEADLINE_MS = 480_000;
 /** More at once makes files time out on small machines and gains little on large ones. */
 const AT_ONCE = Math.min(4, Math.max(2, availableParallelism()));
 

@@ -9,27 +9,36 @@ import { killStarted, startProcess, type StartedProcess } from '../scripts/start
 import { suite } from '../harness.ts';
 import { NO_WEAVIATE, weaviateProgramForTests } from '../services.ts';
 import { startWeaviateServer, type WeaviateServer } from '../weaviateServer.ts';
+import { startEmbeddingsStandin, type EmbeddingsStandin } from '../standins/embeddings.ts';
 import { smallTalk } from './meaningScene.ts';
 
 const AWAY_MS = 60_000;
 const MENDED_WITHIN_MS = 40_000;
 const [BEFORE, MEANWHILE, EACH_KILL] = [40, 40, 300];
-/** Faster than they are embedded. */
+/** Faster than they are embedded: a real model would only keep the processors busy here. */
 const AT_ONCE = 20;
+const EMBEDDING_MS = 250;
 
 const program = weaviateProgramForTests();
 const test = suite('a service whose Weaviate fails');
 let dataDir = '';
 let weaviate: WeaviateServer | null = null;
+let embedder: EmbeddingsStandin | null = null;
 let env: Record<string, string> = {};
 test.before(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'colloquy-away-'));
   weaviate = program && (await startWeaviateServer(program));
-  env = { WEAVIATE_URL: weaviate?.url ?? '', LOG_LEVEL: 'silent' };
+  embedder = await startEmbeddingsStandin();
+  embedder.delays.batchMs = EMBEDDING_MS;
+  env = {
+    ...{ WEAVIATE_URL: weaviate?.url ?? '', LOG_LEVEL: 'silent' },
+    ...{ EMBEDDER: 'openai:minilm', OPENAI_BASE_URL: `${embedder.url}/v1` },
+  };
 });
 test.after(async () => {
   await killStarted();
   await weaviate?.stop();
+  await embedder?.stop();
   await rm(dataDir, { recursive: true, force: true });
 });
 
@@ -85,7 +94,7 @@ test(
     assert.is((await found(service, 'semantic', smallTalk(rows - 1)))[0], smallTalk(rows - 1));
     assert.is(await service.end('SIGTERM'), 0);
   },
-  { deadlineMs: 230_000 },
+  { deadlineMs: 400_000 },
 );
 
 test.run();
