@@ -5,47 +5,29 @@ import type { Clock, EventStore, WakeUp } from '../../domain/ports.ts';
 import { runRelay } from '../../workers/relay.ts';
 import type { WorkerRole } from '../../workers/worker.ts';
 import { suite } from '../harness.ts';
-import { postgresForTests, type TestDatabase } from '../services.ts';
-import { startTestEngine, type TestEngine, type TestEngineOptions } from './engineForTests.ts';
-import { createGatedModel, type GatedModel } from './gatedModel.ts';
+import { crewOf, NEVER_MS } from './crew.ts';
+import type { TestEngine, TestEngineOptions } from './engineForTests.ts';
 import { checkEnded } from './logChecks.ts';
-import { createSharedBus, type SharedBus } from './sharedBus.ts';
 import { anAgent, history, only, open, talk, until, untilConcluded } from './talks.ts';
 
 const test = suite('workers: going on with the turn that an answer led to');
-const NEVER_MS = 600_000;
 const HALF_A_SECOND = 500;
-const engines: TestEngine[] = [];
-let database: TestDatabase;
-let bus: SharedBus;
-let models: GatedModel;
-test.before.each(async () => {
-  database = await postgresForTests();
-  bus = createSharedBus();
-  models = createGatedModel();
-});
-test.after.each(async () => {
-  await Promise.all(engines.splice(0).map((each) => each.stop()));
-  await database.stop();
-});
+const crew = crewOf(test);
 
-async function start(roles: readonly WorkerRole[], settings: TestEngineOptions['settings'] = {}): Promise<TestEngine> {
-  const options = { models, bus: bus.of, roles: new Set(roles), settings: { sweepMs: NEVER_MS, ...settings } };
-  const on = await startTestEngine(database.url, options);
-  engines.push(on);
-  return on;
+function start(roles: readonly WorkerRole[], settings: TestEngineOptions['settings'] = {}): Promise<TestEngine> {
+  return crew.start({ roles: new Set(roles), settings: { sweepMs: NEVER_MS, ...settings } });
 }
 
 test('a discussion needs one wake-up for all its turns', async () => {
   const on = await start(['relay', 'turns']);
-  models.open('m');
+  crew.models.open('m');
   const id = await talk(on, 'm', { limits: { maxTurns: 6 } });
   const events = await untilConcluded(on, id);
   checkEnded(events, 6);
   await new Promise((resolve) => setTimeout(resolve, HALF_A_SECOND + 200));
   const [first] = only(events, 'TurnRequested');
   assert.equal(
-    bus.woken.map(({ turnId }) => turnId),
+    crew.bus.woken.map(({ turnId }) => turnId),
     [first?.data.turnId],
   );
 });
@@ -53,9 +35,9 @@ test('a discussion needs one wake-up for all its turns', async () => {
 test('a worker that stops tells of the turn that its last answer led to', async () => {
   const stopping = await start(['relay', 'turns'], { drainMs: 5_000 });
   const id = await talk(stopping, 'm', { limits: { maxTurns: 3 } });
-  await until(() => models.waiting('m') === 1);
+  await until(() => crew.models.waiting('m') === 1);
   const stopped = stopping.stop();
-  models.open('m');
+  crew.models.open('m');
   await stopped;
   const other = await start(['turns']);
   const events = await untilConcluded(other, id);
@@ -73,17 +55,17 @@ test('a worker without room takes what waits longer, and tells others of the tur
   const first = await open(on, body);
   const [asked] = only(await history(on, first), 'TurnRequested');
   const turnId = asked?.data.turnId ?? '';
-  await bus.of().wake({ kind: 'turn', project: 'default', discussionId: first, turnId, revision: 0 });
-  await until(() => models.waiting('m') === 1);
+  await crew.bus.of().wake({ kind: 'turn', project: 'default', discussionId: first, turnId, revision: 0 });
+  await until(() => crew.models.waiting('m') === 1);
   const second = await open(on, body);
   await on.settled();
-  models.open('m', 1);
-  await until(() => models.calls('m').length === 1 && models.waiting('m') === 1);
+  crew.models.open('m', 1);
+  await until(() => crew.models.calls('m').length === 1 && crew.models.waiting('m') === 1);
   assert.is(only(await history(on, second), 'TurnClaimed').length, 1, 'the other one had waited longer');
-  await until(() => bus.woken.length === 2);
+  await until(() => crew.bus.woken.length === 2);
   const next = only(await history(on, first), 'TurnRequested').at(-1);
-  assert.is(bus.woken[1]?.turnId, next?.data.turnId);
-  assert.is(bus.woken[1]?.revision, next?.revision);
+  assert.is(crew.bus.woken[1]?.turnId, next?.data.turnId);
+  assert.is(crew.bus.woken[1]?.revision, next?.revision);
 });
 
 /** What a relay tells that sees these events, when so much time has passed since. */

@@ -6,37 +6,18 @@ import { createPostgresSlots } from '../../infra/postgresSlots.ts';
 import { createPlaces } from '../../workers/places.ts';
 import { defaultWorkerSettings } from '../../workers/worker.ts';
 import { suite } from '../harness.ts';
-import { postgresForTests, type TestDatabase } from '../services.ts';
-import { startTestEngine, type TestEngine, type TestEngineOptions } from './engineForTests.ts';
-import { createGatedModel, type GatedModel } from './gatedModel.ts';
+import { crewOf, NEVER_MS } from './crew.ts';
+import type { TestEngine, TestEngineOptions } from './engineForTests.ts';
+import { createGatedModel } from './gatedModel.ts';
 import { checkEnded } from './logChecks.ts';
-import { createSharedBus, type SharedBus } from './sharedBus.ts';
 import { anAgent, history, only, open, until, untilConcluded, untilEvent } from './talks.ts';
 
 const test = suite('workers: limits per model');
-const NEVER_MS = 600_000;
-const engines: TestEngine[] = [];
-let database: TestDatabase;
-let bus: SharedBus;
-let models: GatedModel;
-test.before.each(async () => {
-  database = await postgresForTests();
-  bus = createSharedBus();
-  models = createGatedModel();
-});
-test.after.each(async () => {
-  await Promise.all(engines.splice(0).map((each) => each.stop()));
-  await database.stop();
-});
+const crew = crewOf(test);
 
-async function start(
-  limits: Record<string, number>,
-  { settings, ...options }: TestEngineOptions = {},
-): Promise<TestEngine> {
+function start(limits: Record<string, number>, { settings, ...options }: TestEngineOptions = {}): Promise<TestEngine> {
   const more = { sweepMs: NEVER_MS, leaseMs: 60_000, drainMs: 1, limits: new Map(Object.entries(limits)), ...settings };
-  const on = await startTestEngine(database.url, { models, bus: bus.of, ...options, settings: more });
-  engines.push(on);
-  return on;
+  return crew.start({ ...options, settings: more });
 }
 
 /** Discussions of one turn each on a model. */
@@ -59,7 +40,7 @@ const silent = {
 
 async function slotsDatabase() {
   const opened = openDatabase({
-    connection: database.url,
+    connection: crew.database.url,
     poolMax: 2,
     embedded: false,
     applicationName: 'places test',
@@ -77,18 +58,18 @@ test(
   async () => {
     const limits = { 'offline/m': 2, offline: 5 };
     const [on] = [await start(limits), await start(limits), await start(limits)];
-    models.script('m', () => [{ waitMs: 20 }, { say: 'Said.' }]);
+    crew.models.script('m', () => [{ waitMs: 20 }, { say: 'Said.' }]);
     const ids = await many(on, 30, 'm');
-    await until(() => models.waiting('m') === 2);
-    models.open('m');
+    await until(() => crew.models.waiting('m') === 2);
+    crew.models.open('m');
     for (const id of ids) {
       const events = await untilConcluded(on, id, 20_000);
       checkEnded(events, 1);
       assert.is(only(events, 'TurnClaimed').length, 1);
     }
-    assert.is(models.most('m'), 2);
-    assert.is(models.calls('m').length, 30);
-    assert.ok(engines.some((each) => each.counted('model_places_waiting_total') > 0));
+    assert.is(crew.models.most('m'), 2);
+    assert.is(crew.models.calls('m').length, 30);
+    assert.ok(crew.engines.some((each) => each.counted('model_places_waiting_total') > 0));
   },
   { deadlineMs: 40_000 },
 );
@@ -96,14 +77,14 @@ test(
 test('a turn whose model is full is passed over by younger ones of lower priority, and runs when a place is free', async () => {
   const on = await start({ 'offline/slow': 1 }, { settings: { concurrency: 2 } });
   const slow = await many(on, 20, 'slow', { priority: 9 });
-  await until(() => models.waiting('slow') === 1);
-  models.open('fast');
+  await until(() => crew.models.waiting('slow') === 1);
+  crew.models.open('fast');
   for (const id of await many(on, 5, 'fast', { priority: 0 })) checkEnded(await untilConcluded(on, id), 1);
-  assert.is(models.most('slow'), 1);
-  assert.is(models.calls('slow').length, 0);
-  models.open('slow');
+  assert.is(crew.models.most('slow'), 1);
+  assert.is(crew.models.calls('slow').length, 0);
+  crew.models.open('slow');
   for (const id of slow) checkEnded(await untilConcluded(on, id), 1);
-  assert.is(models.most('slow'), 1);
+  assert.is(crew.models.most('slow'), 1);
 });
 
 test('a long queue for a full model costs one question for a place at each look, not one for each turn', async () => {
@@ -117,7 +98,7 @@ test('a long queue for a full model costs one question for a place at each look,
   });
   const on = await start({ 'offline/slow': 1 }, { turns: counting });
   await many(on, 60, 'slow');
-  await until(() => models.waiting('slow') === 1 && bus.unacknowledged() === 0);
+  await until(() => crew.models.waiting('slow') === 1 && crew.bus.unacknowledged() === 0);
   const refused = () => on.counted('model_places_waiting_total');
   const [looksBefore, refusedBefore] = [looks, refused()];
   await until(() => looks >= looksBefore + 5, 9_000);
@@ -128,27 +109,30 @@ test('a long queue for a full model costs one question for a place at each look,
 test('a limit of a provider holds for all its models together', async () => {
   const on = await start({ offline: 2 });
   for (const name of ['a', 'b', 'c']) await many(on, 2, name);
-  const waiting = () => ['a', 'b', 'c'].reduce((sum, name) => sum + models.waiting(name), 0);
+  const waiting = () => ['a', 'b', 'c'].reduce((sum, name) => sum + crew.models.waiting(name), 0);
   await until(() => on.counted('model_places_waiting_total') >= 3);
   assert.is(waiting(), 2);
-  for (const name of ['a', 'b', 'c']) models.open(name);
+  for (const name of ['a', 'b', 'c']) crew.models.open(name);
   // Whoever was passed over while a place was freed is found by the next look, which is every five seconds.
-  await until(() => models.calls('a').length + models.calls('b').length + models.calls('c').length === 6, 15_000);
+  await until(
+    () => crew.models.calls('a').length + crew.models.calls('b').length + crew.models.calls('c').length === 6,
+    15_000,
+  );
 });
 
 test('a place that another worker frees and does not take is found soon, without sweep and wake-up', async () => {
   const limits = { 'offline/m': 1 };
   const a = await start(limits);
   const [first = ''] = await many(a, 1, 'm');
-  await until(() => models.waiting('m') === 1);
+  await until(() => crew.models.waiting('m') === 1);
   const b = await start(limits);
   const [second = ''] = await many(b, 1, 'm');
   await until(() => b.counted('model_places_waiting_total') > 0);
-  bus.lose = () => true;
+  crew.bus.lose = () => true;
   await a.stop();
-  models.open('m');
+  crew.models.open('m');
   for (const id of [first, second]) await untilConcluded(b, id);
-  assert.is(models.most('m'), 1);
+  assert.is(crew.models.most('m'), 1);
 });
 
 test('an attempt gives back its own place only, not that of another one at the same turn', async () => {
@@ -194,9 +178,9 @@ test('the place of a worker that died comes back after its time, that of a resta
   const short = { leaseMs: 1_000, sweepMs: 250 };
   const a = await start(limits, { settings: short });
   const [held = ''] = await many(a, 1, 'm');
-  await until(() => models.waiting('m') === 1);
+  await until(() => crew.models.waiting('m') === 1);
   await a.kill();
-  models.open('m');
+  crew.models.open('m');
   const b = await start(limits, { settings: short, worker: 'same' });
   checkEnded(await untilConcluded(b, held), 1);
   const gate = createGatedModel();
@@ -213,10 +197,10 @@ test('the place of a worker that died comes back after its time, that of a resta
 test('while nobody knows whether there are places no turn is claimed, and afterwards all run', async () => {
   const on = await start({ 'offline/m': 1 });
   on.faults.slotsAway = true;
-  models.open('m');
+  crew.models.open('m');
   const [id = ''] = await many(on, 1, 'm');
   const [free = ''] = await many(on, 1, 'unlimited');
-  models.open('unlimited');
+  crew.models.open('unlimited');
   checkEnded(await untilConcluded(on, free), 1);
   await until(() => on.logged.some((line) => line.startsWith('no place at a model could be taken')));
   assert.equal(await claimsOf(on, id), []);
@@ -232,7 +216,7 @@ test('without limits the places are not asked for', async () => {
     free: async (...args) => (calls.push('free'), slots.free(...args)),
   });
   const on = await start({}, { slots: counting });
-  models.open('m');
+  crew.models.open('m');
   const [id = ''] = await many(on, 1, 'm');
   await untilConcluded(on, id);
   assert.equal(calls, []);
@@ -240,8 +224,8 @@ test('without limits the places are not asked for', async () => {
   const [slow = ''] = await many(limited, 1, 'x');
   await untilEvent(limited, slow, ({ type }) => type === 'TurnClaimed');
   await on.stop();
-  await until(() => calls.includes('renew') || models.waiting('x') === 0);
-  models.open('x');
+  await until(() => calls.includes('renew') || crew.models.waiting('x') === 0);
+  crew.models.open('x');
   await untilConcluded(limited, slow);
   assert.is(calls[0], 'take');
 });

@@ -2,40 +2,22 @@ import * as assert from 'uvu/assert';
 import { cancelTurn } from '../../commands/cancelTurn.ts';
 import type { WorkerRole } from '../../workers/worker.ts';
 import { suite } from '../harness.ts';
-import { postgresForTests, type TestDatabase } from '../services.ts';
-import { startTestEngine, type TestEngine, type TestEngineOptions } from './engineForTests.ts';
-import { createGatedModel, type GatedModel } from './gatedModel.ts';
+import { crewOf, NEVER_MS } from './crew.ts';
+import type { TestEngine, TestEngineOptions } from './engineForTests.ts';
 import { checkEnded } from './logChecks.ts';
-import { createSharedBus, type SharedBus } from './sharedBus.ts';
 import { anAgent, asked, only, open, talk, until, untilConcluded, untilEvent } from './talks.ts';
 
 const test = suite('workers: roles');
-const NEVER_MS = 600_000;
-const engines: TestEngine[] = [];
-let database: TestDatabase;
-let bus: SharedBus;
-let models: GatedModel;
-test.before.each(async () => {
-  database = await postgresForTests();
-  bus = createSharedBus();
-  models = createGatedModel();
-});
-test.after.each(async () => {
-  await Promise.all(engines.splice(0).map((each) => each.stop()));
-  await database.stop();
-});
+const crew = crewOf(test);
 
-async function start(roles: readonly WorkerRole[], settings: TestEngineOptions['settings'] = {}): Promise<TestEngine> {
-  const options = { models, bus: bus.of, roles: new Set(roles), settings: { drainMs: 1, ...settings } };
-  const on = await startTestEngine(database.url, options);
-  engines.push(on);
-  return on;
+function start(roles: readonly WorkerRole[], settings: TestEngineOptions['settings'] = {}): Promise<TestEngine> {
+  return crew.start({ roles: new Set(roles), settings: { drainMs: 1, ...settings } });
 }
 
 test('one process tells of work, another does it: a turn in one runs at the word of the other', async () => {
   const relay = await start(['relay']);
   const turns = await start(['turns'], { sweepMs: NEVER_MS });
-  models.open('m');
+  crew.models.open('m');
   const id = await talk(relay, 'm', { limits: { maxTurns: 5 } });
   const events = await untilConcluded(relay, id);
   checkEnded(events, 5);
@@ -46,22 +28,22 @@ test('a worker alone, without relay and sweeper, finds its turns and stops those
   const on = await start(['turns']);
   const id = await talk(on, 'm', { limits: { maxTurns: 2 } });
   const events = await untilEvent(on, id, ({ type }) => type === 'TurnClaimed');
-  await until(() => models.waiting('m') === 1);
-  models.script('m', () => [{ say: 'The second.' }]);
+  await until(() => crew.models.waiting('m') === 1);
+  crew.models.script('m', () => [{ say: 'The second.' }]);
   await cancelTurn(on.engine, id, only(events, 'TurnClaimed')[0]?.data.turnId ?? '', asked(on));
   await untilEvent(on, id, ({ type }) => type === 'TurnAttemptAbandoned');
-  models.open('m');
+  crew.models.open('m');
   await untilConcluded(on, id);
-  assert.equal(bus.woken, [], 'it has told nobody');
+  assert.equal(crew.bus.woken, [], 'it has told nobody');
 });
 
 test('without the role turns nothing is claimed: what is requested waits on the bus for others', async () => {
   const watching = await start(['relay', 'sweeper']);
-  models.open('m');
+  crew.models.open('m');
   const id = await talk(watching, 'm', { limits: { maxTurns: 1 } });
-  await until(() => bus.woken.length >= 2);
-  assert.is(bus.unacknowledged(), 0, 'nobody took any');
-  assert.is(models.calls('m').length, 0);
+  await until(() => crew.bus.woken.length >= 2);
+  assert.is(crew.bus.unacknowledged(), 0, 'nobody took any');
+  assert.is(crew.models.calls('m').length, 0);
   await start(['turns'], { sweepMs: NEVER_MS });
   checkEnded(await untilConcluded(watching, id), 1);
 });
@@ -69,9 +51,9 @@ test('without the role turns nothing is claimed: what is requested waits on the 
 test('a sweeper alone ends the attempt of a dead worker, and a worker alone goes on', async () => {
   const dying = await start(['turns']);
   const id = await talk(dying, 'm', { limits: { maxTurns: 1 } });
-  await until(() => models.waiting('m') === 1);
+  await until(() => crew.models.waiting('m') === 1);
   await dying.kill();
-  models.open('m');
+  crew.models.open('m');
   const sweeper = await start(['sweeper']);
   await untilEvent(sweeper, id, ({ type }) => type === 'TurnAttemptAbandoned');
   const alone = await start(['turns'], { sweepMs: NEVER_MS });
@@ -101,7 +83,7 @@ test('three sweepers and a long queue do not fill the bus', async () => {
     return each;
   });
   await until(() => watched.every((each) => (listed.get(each) ?? 0) >= 6), 9_000);
-  assert.ok(bus.woken.length > 0, 'they do wake what seems forgotten');
-  assert.ok(bus.woken.length <= 3 * 100, `${bus.woken.length} wake-ups`);
+  assert.ok(crew.bus.woken.length > 0, 'they do wake what seems forgotten');
+  assert.ok(crew.bus.woken.length <= 3 * 100, `${crew.bus.woken.length} wake-ups`);
 });
 test.run();
