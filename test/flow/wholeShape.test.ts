@@ -12,6 +12,10 @@ const TURNS = 2;
 const FACT = 'The lighthouse at Skerry Point was built of granite in 1844.';
 const ASIDE = ['Lunch is at noon on Fridays.', 'The printer on the second floor is out of toner.'];
 
+interface Said {
+  readonly discussionId: string;
+}
+
 const test = suite('the whole shape');
 let cluster: ClusterProcess | null = null;
 test.after(async () => void (await cluster?.stop()));
@@ -45,6 +49,7 @@ test(
       assert.is(posted[0]?.event.stream, `discussion-${discussionId}`);
       assert.is(found.model, mode === 'keyword' ? null : embedder);
     }
+    await goesOnInFork(visitor, discussionId);
     assert.is(await cluster.stop(), 0, 'the cluster ends cleanly');
   },
   { deadlineMs: 230_000 },
@@ -79,15 +84,43 @@ async function talk(visitor: Visitor, real: boolean): Promise<string> {
     limits: { maxTurns: TURNS },
   });
   for (const content of [FACT, ...ASIDE]) await visitor.call('POST', `/discussions/${id}/messages`, { content });
-  for (;;) {
-    const { status } = await visitor.call<{ status: string }>('GET', `/discussions/${id}`);
-    if (status === 'concluded') return id;
-    await delay(200);
-  }
+  await concluded(visitor, id);
+  return id;
 }
 
 function hasFact({ data }: Found): boolean {
   return data.some(({ snippet }) => snippet.text === FACT);
+}
+
+/** A fork of what is concluded, from before its end, takes one turn more; its messages begin with those that it shares. */
+async function goesOnInFork(visitor: Visitor, parentId: string): Promise<void> {
+  const messages = async (id: string) =>
+    (await visitor.call<{ data: Said[] }>('GET', `/discussions/${id}/messages?limit=100`)).data;
+  const shared = await messages(parentId);
+  const { revision } = await visitor.call<{ revision: number }>('GET', `/discussions/${parentId}`);
+  const { id } = await visitor.call<{ id: string }>('POST', `/discussions/${parentId}/fork`, {
+    atRevision: revision - 1,
+    overrides: { limits: { maxTurns: TURNS + 1 } },
+  });
+  await concluded(visitor, id);
+  const all = await messages(id);
+  assert.is(all.length, shared.length + 1);
+  assert.equal(
+    all.map(({ discussionId }) => discussionId),
+    [...shared.map(() => parentId), id],
+  );
+  const { data } = await visitor.call<{ data: { number: number; status: string }[] }>(
+    'GET',
+    `/discussions/${id}/turns`,
+  );
+  assert.equal(
+    data.map(({ number, status }) => [number, status]),
+    Array.from({ length: TURNS + 1 }, (_, i) => [i + 1, 'completed']),
+  );
+}
+
+async function concluded(visitor: Visitor, id: string): Promise<void> {
+  while ((await visitor.call<{ status: string }>('GET', `/discussions/${id}`)).status !== 'concluded') await delay(200);
 }
 
 async function until(visitor: Visitor, body: object, good: (found: Found) => boolean): Promise<Found> {
