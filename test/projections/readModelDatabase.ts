@@ -1,8 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Knex } from 'knex';
+import type pg from 'pg';
 import * as assert from 'uvu/assert';
 import { canonicalJson } from '../../domain/codec.ts';
 import type { RecordedEvent } from '../../domain/envelope.ts';
 import { openDatabase } from '../../infra/database.ts';
+import { startEmbeddedPostgres } from '../../infra/embeddedPostgres.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { foldRows } from '../../projections/fold.ts';
 import type { Projection } from '../../projections/projection.ts';
@@ -14,23 +19,38 @@ import { wallClock } from '../standins/wallClock.ts';
 
 export interface ReadModelDatabase {
   readonly knex: Knex;
-  readonly url: string;
   /** Drops all read models: the next test begins with none. */
   empty(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** A migrated database of its own on a real server. */
-export async function readModelDatabase(): Promise<ReadModelDatabase> {
+export async function readModelDatabase(): Promise<ReadModelDatabase & { readonly url: string }> {
   const server = await postgresForTests();
-  const { url } = server;
-  const database = openDatabase({ connection: url, poolMax: 8, embedded: false, applicationName: 'projections test' });
-  await migrate(database.knex);
+  return { url: server.url, ...(await opened(server.url, false, () => server.stop())) };
+}
+
+/** A migrated embedded database of its own. */
+export async function embeddedReadModels(): Promise<ReadModelDatabase> {
+  const folder = await mkdtemp(join(tmpdir(), 'colloquy-models-'));
+  const embedded = await startEmbeddedPostgres({ dataDir: join(folder, 'data'), onFault: () => undefined });
+  return await opened(embedded.connection, true, async () => {
+    await embedded.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+}
+
+async function opened(
+  connection: string | pg.ClientConfig,
+  embedded: boolean,
+  stop: () => Promise<void>,
+): Promise<ReadModelDatabase> {
+  const database = openDatabase({ connection, poolMax: 8, embedded, applicationName: 'projections test' });
+  const { knex } = database;
+  await migrate(knex);
   return {
-    knex: database.knex,
-    url,
+    knex,
     async empty() {
-      const { knex } = database;
       const made = await knex('pg_tables').where('schemaname', 'public').whereRaw(`tablename ~ '_v[0-9]+$'`);
       const names = made.map((each: { tablename: string }) => each.tablename);
       if (names.length > 0) await knex.raw(`drop table ${names.join(', ')} cascade`);
@@ -38,7 +58,7 @@ export async function readModelDatabase(): Promise<ReadModelDatabase> {
     },
     async stop() {
       await database.close();
-      await server.stop();
+      await stop();
     },
   };
 }
