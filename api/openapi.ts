@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { createSchemaCollector, type SchemaCollector } from './jsonSchema.ts';
 import { type ProblemCode, problemKinds, problemOf, problemSchema, ProtocolRefusal } from './problem.ts';
 import { Refusal } from '../domain/refusal.ts';
-import type { Route } from './route.ts';
+import { onlyReads, takesIdempotencyKey, type Route } from './route.ts';
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
 
@@ -141,8 +141,9 @@ function fieldsOf(
 
 function commonParameters(route: Route): Parameter[] {
   const names: (keyof typeof parameters)[] = ['RequestId', 'CorrelationId', 'Traceparent'];
-  if (route.method === 'post' || route.method === 'patch') names.push('IdempotencyKey');
-  if (route.method === 'get') names.push('IfNoneMatch', 'ConsistencyToken', 'Prefer');
+  if (takesIdempotencyKey(route)) names.push('IdempotencyKey');
+  if (route.method === 'get') names.push('IfNoneMatch');
+  if (onlyReads(route)) names.push('ConsistencyToken', 'Prefer');
   else if (route.path.includes('{')) names.push('IfMatch');
   return names.map((name) => ({ $ref: `#/components/parameters/${name}` }));
 }
@@ -151,10 +152,9 @@ const headerRefs = (...names: (keyof typeof headers)[]) =>
   Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 
 function answersOf(route: Route, schemas: SchemaCollector): Responses {
-  const sent =
-    route.method === 'get'
-      ? headerRefs('Request-Id', 'ETag')
-      : headerRefs('Request-Id', 'ETag', 'Consistency-Token', 'Idempotent-Replayed');
+  const sent = onlyReads(route)
+    ? headerRefs('Request-Id', ...(route.method === 'get' ? (['ETag'] as const) : []))
+    : headerRefs('Request-Id', 'ETag', 'Consistency-Token', 'Idempotent-Replayed');
   const answers: Responses = {};
   for (const [status, { description, schema, example, contentType = 'application/json' }] of Object.entries(
     route.responses,

@@ -75,6 +75,8 @@ interface RouteFacts {
   readonly problems: readonly RefusalCode[];
   readonly auth: RouteAuth;
   readonly action: Action;
+  /** A POST that changes nothing: what it asks is too long for a URL, and URLs are logged. */
+  readonly readsByPost?: boolean;
   /** False for what monitors ask all the time. */
   readonly rateLimited?: boolean;
   /** Who comes with a credential of this route's own beside tokens; null for everybody else. */
@@ -112,6 +114,16 @@ export interface Route extends RouteFacts {
   readonly bodyExample: unknown;
   /** Validates, then runs the handler. @throws Refusal `invalid` with every issue found. */
   handle(context: RequestContext, inputs: Inputs): Promise<Answer | null>;
+}
+
+/** Whether it may be repeated under one key: what is put or deleted is the same twice by itself. */
+export function takesIdempotencyKey(route: Pick<RouteFacts, 'method' | 'readsByPost'>): boolean {
+  return (route.method === 'post' || route.method === 'patch') && !onlyReads(route);
+}
+
+/** Whether a request can only read: it takes a Consistency-Token, and no Idempotency-Key. */
+export function onlyReads({ method, readsByPost }: Pick<RouteFacts, 'method' | 'readsByPost'>): boolean {
+  return method === 'get' || readsByPost === true;
 }
 
 const nothing = z.strictObject({});

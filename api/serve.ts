@@ -10,7 +10,7 @@ import { ProtocolRefusal } from './problem.ts';
 import type { CountRequest } from './rateLimit.ts';
 import { hasBody, type ReadBody, requirePlain } from './requestBody.ts';
 import { consistencyTokenOf, idempotencyKeyOf, ifMatchOf, preferWaitMsOf } from './requestHeaders.ts';
-import type { RequestContext, Route } from './route.ts';
+import { onlyReads, takesIdempotencyKey, type RequestContext, type Route } from './route.ts';
 import { sendAnswer } from './sendAnswer.ts';
 import type { StreamTickets } from './streamTickets.ts';
 
@@ -116,7 +116,7 @@ function contextOf(
 ): RequestContext {
   const { requestId, correlationId, traceparent } = res.locals.exchange;
   const { headers } = req;
-  const reads = route.method === 'get';
+  const reads = onlyReads(route);
   const ifMatch = reads ? undefined : ifMatchOf(headers);
   if (ifMatch !== undefined && !route.path.includes('{'))
     throw new Refusal('invalid', 'If-Match means nothing here: there is no resource yet');
@@ -126,7 +126,7 @@ function contextOf(
     requestId,
     correlationId,
     traceparent,
-    idempotencyKey: route.method === 'post' || route.method === 'patch' ? idempotencyKeyOf(headers) : undefined,
+    idempotencyKey: takesIdempotencyKey(route) ? idempotencyKeyOf(headers) : undefined,
     ifMatch,
     consistencyToken: reads ? consistencyTokenOf(headers) : undefined,
     preferWaitMs: preferWaitMsOf(headers),

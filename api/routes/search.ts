@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { passageKinds, type PassageFilter, type PassageHit } from '../../domain/meaning/vectorIndex.ts';
 import { projectIdSchema } from '../../domain/project.ts';
 import { authorizeDiscussion, awaitConsistency, visibleProjects, type ApiContext } from '../context.ts';
-import { consistencyTokenOf } from '../requestHeaders.ts';
 import { defineRoute, type RequestContext, type Route } from '../route.ts';
 
 const modes = ['semantic', 'keyword', 'hybrid'] as const;
@@ -92,7 +91,7 @@ export function searchRoutes(ctx: ApiContext): Route[] {
       tags: ['search'],
       auth: 'bearer',
       action: 'read',
-      headers: z.strictObject({ 'Consistency-Token': z.string().optional(), Prefer: z.string().optional() }),
+      readsByPost: true,
       body,
       bodyExample: { query: 'Which licence grants patents?', kinds: ['message'], limit: 5 },
       problems: ['not-found', 'projection-behind'],
@@ -111,9 +110,7 @@ export function searchRoutes(ctx: ApiContext): Route[] {
       async handler(request) {
         const { query, mode, limit } = request.body;
         const filter = await filterOf(ctx, request, request.body);
-        // Handed to GETs only; this read is a POST because queries are long, and URLs are logged.
-        const consistencyToken = consistencyTokenOf(request.req.headers);
-        await awaitConsistency(ctx, { ...request, consistencyToken }, reads[mode]);
+        await awaitConsistency(ctx, request, reads[mode]);
         const { hits, model } = await ctx.search[mode]({ query, filter, limit }, { signal: request.signal });
         const texts = hits.map(({ passage }) => passage.text);
         const highlights = hits.length === 0 ? [] : await ctx.search.highlights(query, texts);

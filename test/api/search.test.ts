@@ -187,4 +187,13 @@ test(
   { deadlineMs: 90_000 },
 );
 
+test('it is documented as a read: with Consistency-Token and Prefer, without Idempotency-Key and If-Match', async () => {
+  const { paths } = (await (await fetch(`${on.url}/openapi.json`)).json()) as {
+    paths: Record<string, Record<string, { parameters: { $ref?: string }[] }>>;
+  };
+  const [operation] = Object.entries(paths).flatMap(([path, item]) => (path.endsWith('/search') ? [item['post']] : []));
+  const named = (operation?.parameters ?? []).map(({ $ref }) => $ref?.split('/').at(-1));
+  assert.equal(named.sort(), ['ConsistencyToken', 'CorrelationId', 'Prefer', 'RequestId', 'Traceparent']);
+});
+
 test.run();
