@@ -6,7 +6,7 @@ import type { Clock } from '../domain/ports.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { checkModelName } from './modelAttempts.ts';
 import type { CallLimits } from './modelDeadlines.ts';
-import { brokenCall } from './modelFailures.ts';
+import { brokenCall, saysNoModel } from './modelFailures.ts';
 import { createModelTransport } from './modelTransport.ts';
 import { createEmbedder } from './modelVectors.ts';
 import { openAiServer, type OpenAiServer } from './openai.ts';
@@ -66,7 +66,7 @@ export function createOpenAiEmbedder(options: OpenAiEmbedderOptions): Embedder {
         error.failure.reason === 'refused' ||
         error.status === 413 ||
         OF_THE_TEXT.test(error.said)),
-    refusalOf,
+    refusalOf: (error) => refusalOf(error, model),
     close: async () => undefined,
   });
 }
@@ -105,11 +105,13 @@ async function ask(
   }
 }
 
-function refusalOf(error: unknown): Refusal {
+function refusalOf(error: unknown, model: string): Refusal {
   if (error instanceof FailedCall) {
     if (CANNOT_EMBED.test(error.said))
       return new Refusal('invalid', 'the model cannot embed: take one made for it, such as text-embedding-3-small');
     const { message, retryAfterMs } = error.failure;
+    if (error.status !== undefined && saysNoModel(error.status, error.said))
+      return new Refusal('unavailable', `${message} ${model}: set EMBEDDER to one that it has`);
     return new Refusal('unavailable', message, retryAfterMs === undefined ? {} : { retryAfterMs });
   }
   return error instanceof ModelFailure

@@ -95,6 +95,12 @@ const row = (text: string, index?: number) => ({
   ...(index === undefined ? {} : { index }),
 });
 
+test('a model that the server does not have is told with its name and what to set', async () => {
+  const refusal = await refusalOf(opened({ model: 'rec-none' }).describe(forever));
+  assert.is(refusal.code, 'unavailable');
+  assert.match(refusal.message, /does not have the model rec-none: set EMBEDDER/);
+});
+
 test('the key stands in its header and nowhere else, and numbers are asked for', async () => {
   await opened().embed(['a'], forever);
   const [request] = standin.embeds();
