@@ -59,7 +59,11 @@ const runningSql = `select ${columns} from operations where status = 'running' a
 const cancelSql = `update operations set stop_asked = stop_asked or status = 'running' where id = $1 returning ${columns}`;
 
 function asOperation({ id, kind, status, progress, result, error, started_at, silent }: OperationRow): Operation {
-  const lost = { code: 'unavailable', detail: 'the process that ran it gave no sign of life: start it again' };
+  const lost = {
+    code: 'unavailable',
+    detail:
+      'the process that ran it gave no sign of life: a rebuild goes on as another operation, start anything else again',
+  };
   return {
     id,
     kind,

@@ -27,6 +27,8 @@ export function createProgram(): Command {
   const program = new Command('colloquy')
     .description('An event-sourced engine for discussions between LLM agents and people')
     .version(programVersion())
+    // Else `--version` behind a command, as `projections drop` has one, would be ours.
+    .enablePositionalOptions()
     .exitOverride()
     .addHelpText('after', EXIT_HELP);
   addService(program);
@@ -87,7 +89,7 @@ function addService(program: Command): void {
     ['api', 'run the API alone: any number of it behind a balancer (needs DATABASE_URL and NATS_URL)'],
     [
       'worker',
-      'run what WORKER_ROLES says: projector, relay, sweeper, turns, auditor (needs DATABASE_URL and NATS_URL)',
+      'run what WORKER_ROLES says: projector, relay, sweeper, turns, auditor, embedder (needs DATABASE_URL and NATS_URL)',
     ],
   ] as const;
   for (const [mode, about] of modes) {

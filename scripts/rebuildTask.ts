@@ -110,7 +110,11 @@ async function diff(
     async onPage(events) {
       signal.throwIfAborted();
       folded += events;
-      report({ done: folded, total: context.ownLog ? Math.max(head, folded) : folded, note: 'comparing' });
+      report({
+        done: folded,
+        total: context.ownLog ? Math.max(head, folded) : folded,
+        note: events === 0 ? 'comparing rows' : 'folding the log',
+      });
       if (!fast) await systemClock.sleep(systemClock.monotonic() - startedMs, signal);
       startedMs = systemClock.monotonic();
     },

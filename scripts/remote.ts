@@ -1,4 +1,7 @@
 /** A running installation, seen from outside: plain HTTP and server-sent events. */
+import { get as getOverHttp, type IncomingMessage } from 'node:http';
+import { get as getOverHttps } from 'node:https';
+import { text } from 'node:stream/consumers';
 
 export interface Frame {
   readonly event: string;
@@ -76,9 +79,9 @@ export function createRemote(url: string, token: string): Remote {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(timeoutMs),
       });
-      const text = await answer.text();
-      if (!answer.ok) throw new RemoteProblem(method, path, answer.status, text);
-      return JSON.parse(text) as T;
+      const said = await answer.text();
+      if (!answer.ok) throw new RemoteProblem(method, path, answer.status, said);
+      return JSON.parse(said) as T;
     },
     async *stream(path, { signal, lastEventId }) {
       const answer = await fetch(base + path, {
@@ -89,11 +92,19 @@ export function createRemote(url: string, token: string): Remote {
       yield* framesOf(answer.body);
     },
     async *download(path, { signal }) {
-      const answer = await fetch(base + path, { headers: { authorization }, signal });
-      if (!answer.ok || answer.body === null) throw new RemoteProblem('GET', path, answer.status, await answer.text());
-      yield* answer.body;
+      const answer = await openDownload(base + path, { authorization }, signal);
+      if (answer.statusCode !== 200) throw new RemoteProblem('GET', path, answer.statusCode ?? 0, await text(answer));
+      yield* answer as AsyncIterable<Uint8Array>;
     },
   };
+}
+
+/** Not by fetch: of an answer in many small chunks its queue took longer and longer, half a megabyte a second in the end. */
+function openDownload(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<IncomingMessage> {
+  const get = url.startsWith('https:') ? getOverHttps : getOverHttp;
+  return new Promise((resolve, reject) => {
+    get(url, { headers, signal }, resolve).once('error', reject);
+  });
 }
 
 async function* framesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Frame> {

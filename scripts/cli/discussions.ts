@@ -4,7 +4,7 @@ import type { Remote } from '../remote.ts';
 import { CliExit } from './exitCodes.ts';
 import { printRows, printValue, type Printing } from './print.ts';
 import { withService, type ReachOptions } from './reach.ts';
-import { createReplayLines } from './replayLines.ts';
+import { createReplayLines, type ReplayStart } from './replayLines.ts';
 
 type Options = ReachOptions & Printing;
 type Query = Readonly<Record<string, string | undefined>>;
@@ -85,7 +85,7 @@ type ReplayOptions = Options & { speed: string; from?: string; to?: string; at?:
 async function replay(remote: Remote, id: string, options: ReplayOptions): Promise<void> {
   const { speed, from, to, at } = options;
   const path = pathOf(id, '/replay', { speed, from, to, at });
-  const linesOf = createReplayLines();
+  const linesOf = createReplayLines(options.json === true ? null : await stateBefore(remote, id, from));
   let lastEventId: string | undefined;
   for (let breaks = 0; breaks < MAX_BREAKS; breaks += 1) {
     const seen = lastEventId === undefined ? {} : { lastEventId };
@@ -101,6 +101,13 @@ async function replay(remote: Remote, id: string, options: ReplayOptions): Promi
     }
   }
   throw new CliExit(1, `the replay broke off after revision ${lastEventId ?? 'none'}`);
+}
+
+/** Who is who when a replay begins in the middle; what cannot be read is refused by the replay itself. */
+async function stateBefore(remote: Remote, id: string, from = '0'): Promise<ReplayStart | null> {
+  if (!(Number(from) > 0)) return null;
+  const path = pathOf(id, '', { atRevision: String(Number(from) - 1) });
+  return remote.call<ReplayStart>('GET', path).catch(() => null);
 }
 
 type Wire = DiscussionEvent & { readonly revision: number; readonly occurredAt: string };

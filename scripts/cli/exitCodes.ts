@@ -59,6 +59,36 @@ export function reportFailure(error: unknown): number {
     console.error('colloquy: the service did not answer in time');
     return 6;
   }
+  const plain = inWords(error);
+  if (plain !== null) {
+    console.error(`colloquy: ${plain.text}`);
+    return plain.code;
+  }
   console.error(error);
   return 1;
+}
+
+/** Whether nobody answered: the service is not there, or has gone. */
+export function nobodyAnswers(error: unknown): boolean {
+  if (error instanceof TypeError && error.message === 'fetch failed') return true;
+  return CONNECTION.test(codeOf(error));
+}
+
+const CONNECTION = /^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ETIMEDOUT)$/;
+const FILES = /^(ENOENT|EACCES|EPERM|EISDIR|ENOTDIR|EEXIST|ENOSPC|EROFS)$/;
+
+/** Failures of the network and of files that were named: no stack helps. Null for everything else. */
+function inWords(error: unknown): { text: string; code: number } | null {
+  if (nobodyAnswers(error)) {
+    const cause = codeOf(error instanceof Error ? (error.cause ?? error) : error);
+    const why = cause === '' ? '' : ` (${cause})`;
+    return { text: `the service does not answer${why}: colloquy doctor says more`, code: 1 };
+  }
+  if (error instanceof Error && FILES.test(codeOf(error))) return { text: error.message, code: 2 };
+  return null;
+}
+
+function codeOf(error: unknown): string {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : '';
+  return typeof code === 'string' ? code : '';
 }

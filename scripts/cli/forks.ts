@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { Refusal } from '../../domain/refusal.ts';
 import { printRows, printValue, type Printing } from './print.ts';
 import { withService, type ReachOptions } from './reach.ts';
 import { whole } from './whole.ts';
@@ -60,7 +61,7 @@ interface ForkOptions {
 }
 
 async function fork(id: string, { atRevision, title, overrides, ...options }: Options & ForkOptions): Promise<void> {
-  const given: unknown = overrides === undefined ? undefined : JSON.parse(await readFile(overrides, 'utf8'));
+  const given = overrides === undefined ? undefined : await jsonIn(overrides);
   const body = {
     atRevision,
     ...(title === undefined ? {} : { title }),
@@ -69,6 +70,15 @@ async function fork(id: string, { atRevision, title, overrides, ...options }: Op
   await withService(options, async ({ remote }) =>
     printValue(await remote.call<Forked>('POST', `/discussions/${encodeURIComponent(id)}/fork`, { body }), options),
   );
+}
+
+async function jsonIn(file: string): Promise<unknown> {
+  const text = await readFile(file, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Refusal('invalid', `${file} is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function lineage(id: string, options: Options): Promise<void> {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Presets, SingleBar } from 'cli-progress';
 import type { Operation } from '../../domain/operation.ts';
 import type { Remote } from '../remote.ts';
-import { CliExit } from './exitCodes.ts';
+import { CliExit, nobodyAnswers } from './exitCodes.ts';
 
 export interface Printing {
   readonly json?: boolean;
@@ -70,7 +70,7 @@ export async function followOperation(
   const show = process.stderr.isTTY ? showBar(options.unit) : showLines(started.kind, options.unit);
   try {
     for (; ; await delay(POLL_MS)) {
-      const operation = await remote.call<Operation>('GET', `/operations/${started.id}`);
+      const operation = await remote.call<Operation>('GET', `/operations/${started.id}`).catch(wentAway(started));
       show.progress(operation);
       if (operation.status !== 'running') return outcomeOf(operation);
     }
@@ -78,6 +78,16 @@ export async function followOperation(
     show.end();
     process.off('SIGINT', leave);
   }
+}
+
+function wentAway({ kind, id }: Pick<Operation, 'id' | 'kind'>) {
+  return (error: unknown): never => {
+    if (!nobodyAnswers(error)) throw error;
+    throw new CliExit(
+      1,
+      `the service went away; of ${kind} it may say more once it is back: colloquy operations wait ${id}`,
+    );
+  };
 }
 
 function outcomeOf({ status, error, kind, result }: Operation): unknown {

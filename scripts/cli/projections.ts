@@ -1,10 +1,12 @@
 /** `colloquy projections …`: the read models, how far they are, and what to do about them. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { ProjectionView, RebuildPlan } from '../../api/projectionViews.ts';
 import type { Operation } from '../../domain/operation.ts';
+import { Refusal } from '../../domain/refusal.ts';
 import type { Diff } from '../../projections/diff.ts';
 import { CliExit } from './exitCodes.ts';
 import { followOperation, printRows, printValue } from './print.ts';
+import type { Remote } from '../remote.ts';
 import { withService } from './reach.ts';
 import { whole } from './whole.ts';
 
@@ -43,12 +45,12 @@ export function addProjections(program: Command): void {
   add('diff <name>', 'compare the live tables with the log, row by row; exit code 8 when they differ')
     .option('--repair', 'embeddings only: what is missing or not found is embedded and stored again')
     .action(diff);
-  add('pause <name>', 'apply no more events to a read model; the others go on').action(pause('pause'));
-  add('resume <name>', 'apply events to a read model again').action(pause('resume'));
-  add('rollback <name>', 'make the previous version the live one again').action(rollback);
-  add('drop <name>', 'drop a version that is not the one that is read')
+  const change = (name: string, about: string) => add(name, about).option('--dry-run', 'only show the read model');
+  change('pause <name>', 'apply no more events to a read model; the others go on').action(pause('pause'));
+  change('resume <name>', 'apply events to a read model again').action(pause('resume'));
+  change('rollback <name>', 'make the previous version the live one again').action(rollback);
+  change('drop <name>', 'drop a version that is not the one that is read')
     .requiredOption('--version <n>', 'which one, see `get`', whole(1, 999_999_999))
-    .option('--dry-run', 'only say what would be dropped')
     .action(drop);
 }
 
@@ -88,7 +90,7 @@ async function get(name: string, options: Common): Promise<void> {
 
 async function rebuild(names: readonly string[], options: RebuildOptions): Promise<void> {
   const { allStale = false, fast = false, dryRun = false, maxConcurrent } = options;
-  if (names.length > 0 === allStale) throw new InvalidArgumentError('name read models, or give --all-stale');
+  if (names.length > 0 === allStale) throw new Refusal('invalid', 'name read models, or give --all-stale');
   const body = { ...(allStale ? { allStale } : { names }), fast, dryRun, maxConcurrent };
   await withService(options, async ({ remote, running }) => {
     const answer = await remote.call<Operation | { plan: RebuildPlan[] }>('POST', '/projections/rebuild', { body });
@@ -132,31 +134,36 @@ function unitOf(names: readonly string[]): string {
   return names.length === 1 && names[0] === 'embeddings' ? 'chunks' : 'events';
 }
 
+type ChangeOptions = Common & { readonly dryRun?: boolean };
+
 function pause(verb: 'pause' | 'resume') {
-  return async (name: string, options: Common): Promise<void> => {
-    await withService(options, async ({ remote }) =>
+  return async (name: string, options: ChangeOptions): Promise<void> => {
+    await withService(options, async ({ remote }) => {
+      if (options.dryRun === true) return printValue(await viewOf(remote, name), options);
       printValue(
         await remote.call<ProjectionView>('POST', `/projections/${encodeURIComponent(name)}/${verb}`),
         options,
-      ),
-    );
+      );
+    });
   };
 }
 
-async function rollback(name: string, options: Common): Promise<void> {
+function viewOf(remote: Remote, name: string): Promise<ProjectionView> {
+  return remote.call<ProjectionView>('GET', `/projections/${encodeURIComponent(name)}`);
+}
+
+async function rollback(name: string, options: ChangeOptions): Promise<void> {
   await withService(options, async ({ remote, running }) => {
+    if (options.dryRun === true) return printValue(await viewOf(remote, name), options);
     const started = await remote.call<Operation>('POST', `/projections/${encodeURIComponent(name)}/rollback`);
     printValue(await followOperation(remote, started, { unit: unitOf([name]), running }), options);
   });
 }
 
-async function drop(name: string, options: Common & { version: number; dryRun?: boolean }): Promise<void> {
-  const path = `/projections/${encodeURIComponent(name)}`;
+async function drop(name: string, options: ChangeOptions & { version: number }): Promise<void> {
   await withService(options, async ({ remote }) => {
-    const view =
-      options.dryRun === true
-        ? await remote.call<ProjectionView>('GET', path)
-        : await remote.call<ProjectionView>('DELETE', `${path}/versions/${options.version}`);
-    printValue(view, options);
+    const path = `/projections/${encodeURIComponent(name)}/versions/${options.version}`;
+    const view = options.dryRun === true ? viewOf(remote, name) : remote.call<ProjectionView>('DELETE', path);
+    printValue(await view, options);
   });
 }

@@ -1,15 +1,24 @@
 import type { DiscussionEvent } from '../../domain/discussion/events.ts';
 import { textOf } from '../../domain/content.ts';
 
+/** Who took part, and the open turn, when a replay begins in the middle. */
+export interface ReplayStart {
+  readonly participants: readonly { readonly participantId: string; readonly name: string }[];
+  readonly currentTurn: { readonly turnId: string; readonly number: number; readonly participantId: string } | null;
+}
+
 /** A discussion's events as lines for a person to read: who was asked, why, each attempt, what was said, the end. */
-export function createReplayLines(): (event: DiscussionEvent) => string[] {
+export function createReplayLines(start: ReplayStart | null = null): (event: DiscussionEvent) => string[] {
   const names = new Map<string, string>();
   const turns = new Map<string, { number: number; name: string }>();
+  for (const { participantId, name } of start?.participants ?? []) names.set(participantId, name);
   const nameOf = (participantId: string) => names.get(participantId) ?? 'somebody';
   const turnOf = ({ turnId }: { turnId: string }) => {
     const { number, name } = turns.get(turnId) ?? { number: '?', name: 'somebody' };
     return `turn ${number} of ${name}`;
   };
+  const open = start?.currentTurn ?? null;
+  if (open !== null) turns.set(open.turnId, { number: open.number, name: nameOf(open.participantId) });
   return (event) => {
     if (event.type === 'ParticipantJoined') names.set(event.data.participantId, event.data.name);
     if (event.type === 'DiscussionForked')

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { readSettings } from '../../infra/config.ts';
 import type { Health, Status } from '../doctorService.ts';
-import { CliExit } from './exitCodes.ts';
+import { CliExit, nobodyAnswers } from './exitCodes.ts';
 import { printRows, printValue, type Printing } from './print.ts';
 import { findRunning, type ReachOptions } from './reach.ts';
 
@@ -17,7 +17,11 @@ export function addStatus(program: Command): void {
       const found = await findRunning(settings);
       if (found === null) throw new CliExit(9, 'no service runs: colloquy doctor says more');
       const { healthAt } = await import('../doctorService.ts');
-      const health = await healthAt(found.url);
+      const health = await healthAt(found.url).catch((error: unknown) => {
+        throw nobodyAnswers(error)
+          ? new CliExit(9, `nothing answers at ${found.url}: colloquy doctor says more`)
+          : error;
+      });
       const status = await found.remote.call<Status>('GET', '/status');
       if (options.json === true) printValue({ url: found.url, ...health, ...status }, options);
       else show(found.url, health, status);

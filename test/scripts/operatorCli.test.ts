@@ -13,6 +13,8 @@ import { logOf, parkedDiscussion, quietDiscussion, turnIn, UNKNOWN } from '../ap
 import { suite } from '../harness.ts';
 import { changeEnvironment } from '../services.ts';
 
+const NOBODY = 'http://127.0.0.1:1';
+
 const test = suite('operator commands');
 let on: TestService;
 let folder: string;
@@ -91,7 +93,14 @@ test('exit codes: 2 usage, 3 not found, 4 conflict, 5 auth, 9 unhealthy', async 
     [2, ['turns', 'show', 'x', 'y']],
     [2, ['dead-letters', 'skip', solved]],
     [2, ['turns', 'list', '--limit', '0']],
+    [2, ['projections', 'rebuild']],
+    [2, ['projections', 'rebuild', 'usage', '--all-stale']],
+    [2, ['projections', 'drop', 'usage']],
+    [2, ['discussions', 'fork', UNKNOWN, '--at-revision', '1', '--overrides', join(folder, 'missing.json')]],
+    [2, ['discussions', 'fork', UNKNOWN, '--at-revision', '1', '--overrides', import.meta.filename]],
+    [2, ['events', 'export', '--out', join(folder, 'missing', 'log.ndjson')]],
     [3, ['turns', 'show', UNKNOWN, UNKNOWN]],
+    [3, ['projections', 'drop', 'usage', '--version', '77']],
     [3, ['turns', 'cancel', UNKNOWN, UNKNOWN]],
     [3, ['dead-letters', 'show', UNKNOWN]],
     [3, ['dead-letters', 'skip', UNKNOWN, '--reason', 'x']],
@@ -100,12 +109,16 @@ test('exit codes: 2 usage, 3 not found, 4 conflict, 5 auth, 9 unhealthy', async 
     [3, ['events', 'trace', UNKNOWN]],
     [3, ['turns', 'list'], { COLLOQUY_URL: '', COLLOQUY_TOKEN: '', DATABASE_URL: '' }],
     [4, ['dead-letters', 'retry', solved]],
+    [4, ['projections', 'drop', 'usage', '--version', '1']],
+    [4, ['projections', 'rollback', 'usage']],
     [4, ['dead-letters', 'skip', solved, '--reason', 'x']],
     [5, ['turns', 'list'], { COLLOQUY_TOKEN: 'wrong' }],
     [5, ['status'], { COLLOQUY_TOKEN: '' }],
     [5, ['dead-letters', 'retry', solved], { COLLOQUY_TOKEN: token }],
     [9, ['status'], { COLLOQUY_URL: '', COLLOQUY_TOKEN: '' }],
     [9, ['doctor'], { COLLOQUY_URL: 'http://127.0.0.1:9' }],
+    [9, ['status'], { COLLOQUY_URL: NOBODY }],
+    [1, ['projections', 'list'], { COLLOQUY_URL: NOBODY }],
   ];
   for (const [code, args, environment] of rows) {
     const ran = await run(args, environment);
@@ -171,6 +184,23 @@ test('turns: one whose worker is silent is stuck, with what to do; cancel tries 
   assert.match((await run(['turns', 'show', opened.id, turnId])).out, /status +requested/);
   assert.is((await run(['turns', 'cancel', opened.id, turnId])).code, 0);
   assert.is((await run(['turns', 'cancel', opened.id, turnId])).code, 4);
+});
+
+test('a dry run of what changes a read model shows it and changes nothing', async () => {
+  const before = await on.get('/projections/usage');
+  for (const args of [['pause'], ['resume'], ['rollback'], ['drop', '--version', '1']]) {
+    const [verb = '', ...more] = args;
+    const tried = await run(['projections', verb, 'usage', ...more, '--dry-run', '--json']);
+    assert.is(tried.code, 0, tried.errors);
+    assert.is((JSON.parse(tried.out) as { paused: boolean }).paused, false);
+  }
+  assert.equal((await on.get('/projections/usage')).body, before.body);
+});
+
+test('a doctor that reaches nobody says so, and what to do', async () => {
+  const { out } = await run(['doctor'], { COLLOQUY_URL: NOBODY });
+  assert.match(out, /service +nothing answers at http:\/\/127\.0\.0\.1:1/);
+  assert.not.match(out, /answers at .*ok/);
 });
 
 test('status, traces and operations', async () => {

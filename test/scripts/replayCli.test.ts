@@ -43,6 +43,11 @@ test(
     assert.match(err, String(parsed.at(-1)?.['stateHash']));
     const part = await colloquy('discussions', 'replay', id, '--speed', '0', '--to', '0');
     assert.is(part.out.trim().split('\n').length, 2);
+    const claimed = events.findIndex(({ type }) => type === 'TurnClaimed');
+    const later = await colloquy('discussions', 'replay', id, '--speed', '0', '--from', String(claimed));
+    assert.match(later.out, /^\S+ +\d+ +attempt 1 by /);
+    assert.match(later.out, /Ada: \S+/);
+    assert.not.match(later.out, /somebody|turn \?/, 'who joined before is known');
   },
   { deadlineMs: 120_000 },
 );
