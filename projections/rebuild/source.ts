@@ -39,24 +39,33 @@ export interface EventSource {
 
 /** Events of one page at most unless said, and about how many characters. */
 const PAGE = { events: 5_000, chars: 16_000_000 };
+/** Pages in memory beside the one that is worked on; one where others are left their time. */
+const PAGES_AHEAD = 3;
 /** Events of one page for who leaves others their time: a thirtieth of a second's work. */
 export const GENTLE_EVENTS = 1_000;
 
 /** Reads any log through its port. */
 export function storeSource(store: EventStore, pageEvents = PAGE.events): EventSource {
-  return { read: (range) => oneAhead(pagesOf(store, range, pageEvents)) };
+  return {
+    read: (range) => readAhead(pagesOf(store, range, pageEvents), pageEvents > GENTLE_EVENTS ? PAGES_AHEAD : 1),
+  };
 }
 
-/** The next page is read while one is worked on. */
-async function* oneAhead(pages: AsyncGenerator<Page, void>): AsyncGenerator<Page, void> {
-  let next = pages.next();
+/** The next pages are read while one is worked on, and while what was folded before is being written. */
+async function* readAhead(pages: AsyncGenerator<Page, void>, ahead: number): AsyncGenerator<Page, void> {
+  const waiting: Promise<IteratorResult<Page, void>>[] = [];
+  const ask = (): void => {
+    const next = pages.next();
+    // Told to whoever asks for that page.
+    next.catch(() => undefined);
+    waiting.push(next);
+  };
+  for (let i = 0; i < ahead; i += 1) ask();
   try {
     for (;;) {
-      const page = await next;
-      if (page.done) return;
-      next = pages.next();
-      // Told to whoever asks for that page.
-      next.catch(() => undefined);
+      const page = await waiting.shift();
+      if (page === undefined || page.done) return;
+      ask();
       yield page.value;
     }
   } finally {

@@ -60,12 +60,14 @@ export function createReplayLines(start: ReplayStart | null = null): (event: Dis
         return ['resumed'];
       case 'DiscussionConcluded':
         return [`concluded: ${event.data.reason}`];
-      case 'PolicySwitched':
-        return [`turn policy: ${event.data.policy.kind}`];
-      case 'LimitsChanged':
-        return [`limits: ${JSON.stringify(event.data.limits)}`];
       default:
-        return [(event as { type: string }).type];
+        return changed(event);
     }
   };
+}
+
+function changed(event: DiscussionEvent): string[] {
+  if (event.type === 'PolicySwitched') return [`turn policy: ${event.data.policy.kind}`];
+  if (event.type === 'LimitsChanged') return [`limits: ${JSON.stringify(event.data.limits)}`];
+  return [event.type];
 }
