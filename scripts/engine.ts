@@ -14,6 +14,7 @@ import type { Prometheus } from '../infra/prometheus.ts';
 import { systemClock, systemIds } from '../infra/system.ts';
 import { allProjections } from '../projections/allProjections.ts';
 import { watchProjections } from '../projections/beginProjections.ts';
+import { watchCheckpoints } from '../projections/checkpointWatch.ts';
 import { commandQueries } from '../projections/commands.ts';
 import { discussionQueries } from '../projections/discussions.ts';
 import { embeddings } from '../projections/embeddings.ts';
@@ -58,6 +59,8 @@ export interface EngineOptions {
   readonly storage?: Promise<Storage>;
   /** What runs in this process; all of it unless said. */
   readonly roles?: ReadonlySet<Role>;
+  /** Read models are neither built nor looked at: they may belong to what the log was before somebody changed it. */
+  readonly logAlone?: boolean;
 }
 
 const ALL_ROLES: ReadonlySet<Role> = new Set(['projector', 'relay', 'sweeper', 'turns', 'embedder']);
@@ -79,7 +82,7 @@ export async function startEngine(
   try {
     const observed = observeLog(storage.store, telemetry, exported.tracer);
     const shared = { roles, storage, log, signal: following.signal };
-    const projections = await openProjections(shared, observed);
+    const projections = await openProjections(shared, observed, options.logAlone ?? false);
     sampleAll(prometheus, storage, settings);
     const lineage = await storage.store.lineage();
     opened = await openBus(settings, lineage, log);
@@ -126,6 +129,7 @@ export async function startEngine(
 async function openProjections(
   { roles, storage, log, signal }: Shared,
   { projected, applied: onApplied }: ObservedLog,
+  logAlone: boolean,
 ): Promise<ProjectionRunner> {
   const options = {
     knex: storage.database.knex,
@@ -138,7 +142,11 @@ async function openProjections(
     onFault: (error: unknown) => log.warn({ err: error }, 'the read models had trouble: trying again'),
   };
   if (roles.has('projector')) return runProjections(options);
-  return { ...(await watchProjections(options)), finished: Promise.resolve() };
+  const { knex, clock, projections, watched } = options;
+  const watch = logAlone
+    ? watchCheckpoints(knex, clock, [...projections, ...watched])
+    : await watchProjections(options);
+  return { ...watch, finished: Promise.resolve() };
 }
 
 /** What all work beside requests is given. */

@@ -6,7 +6,7 @@ import type { Operation } from '../../domain/operation.ts';
 import { CliExit } from './exitCodes.ts';
 import { addEventsExport } from './exports.ts';
 import { followOperation, printRows, printValue } from './print.ts';
-import { withService } from './reach.ts';
+import { withLog } from './reach.ts';
 
 interface Common {
   readonly data?: string;
@@ -26,7 +26,7 @@ export function addEvents(program: Command): Command {
     .option('--checkpoint <file...>', 'signed notes that you have kept, to be held against the log too')
     .action(verify);
   add('checkpoints', 'the newest signed checkpoints').action(async (options: Common) => {
-    await withService(options, async ({ remote }) => {
+    await withLog(options, async ({ remote }) => {
       const { data } = await remote.call<{ data: CheckpointRow[] }>('GET', '/audit/checkpoints');
       printRows(data, ['size', 'position', 'at', 'root'], options);
     });
@@ -35,11 +35,11 @@ export function addEvents(program: Command): Command {
     .option('--out <file>', 'also write the signed note there, to be kept elsewhere')
     .action(checkpoint);
   add('key', 'the public key that checkpoints are signed with').action(async (options: Common) => {
-    await withService(options, async ({ remote }) => printValue(await remote.call('GET', '/audit/key'), options));
+    await withLog(options, async ({ remote }) => printValue(await remote.call('GET', '/audit/key'), options));
   });
   add('proof <position>', 'the proof that the event at a position is in the log').action(
     async (position: string, options: Common) => {
-      await withService(options, async ({ remote }) => {
+      await withLog(options, async ({ remote }) => {
         const path = `/audit/proof?position=${encodeURIComponent(position)}`;
         printValue(await remote.call('GET', path), options);
       });
@@ -59,7 +59,7 @@ interface CheckpointRow {
 
 async function verify(options: Common & { checkpoint?: string[] }): Promise<void> {
   const checkpoints = await Promise.all((options.checkpoint ?? []).map((file) => readFile(file, 'utf8')));
-  const verdict = await withService(options, async ({ remote, running }) => {
+  const verdict = await withLog(options, async ({ remote, running }) => {
     const started = await remote.call<Operation>('POST', '/audit/verify', { body: { checkpoints } });
     return (await followOperation(remote, started, { unit: 'events', running })) as Verdict;
   });
@@ -83,7 +83,7 @@ async function verify(options: Common & { checkpoint?: string[] }): Promise<void
 }
 
 async function checkpoint(options: Common & { out?: string }): Promise<void> {
-  await withService(options, async ({ remote }) => {
+  await withLog(options, async ({ remote }) => {
     const made = await remote.call<CheckpointRow>('POST', '/audit/checkpoints');
     if (options.out !== undefined) await writeFile(options.out, made.note);
     printValue(made, options);

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Refusal } from '../../domain/refusal.ts';
 import { readSettings, type Settings } from '../../infra/config.ts';
+import type { EngineOptions } from '../engine.ts';
 import { createRemote, type Remote } from '../remote.ts';
 
 export interface ReachOptions {
@@ -28,10 +29,26 @@ const LOOK_MS = 2_000;
  * @throws Refusal `not-found` when there is neither a service nor data.
  */
 export async function withService<T>(options: ReachOptions, use: (reached: Reached) => Promise<T>): Promise<T> {
+  return reach(options, use, { roles: new Set(['projector']) });
+}
+
+/**
+ * The same for commands that ask the log alone: where a service is opened for one, it leaves the read models alone, which
+ * may belong to what the log was before it was tampered with.
+ */
+export async function withLog<T>(options: ReachOptions, use: (reached: Reached) => Promise<T>): Promise<T> {
+  return reach(options, use, { roles: new Set(), logAlone: true });
+}
+
+async function reach<T>(
+  options: ReachOptions,
+  use: (reached: Reached) => Promise<T>,
+  own: Pick<EngineOptions, 'roles' | 'logAlone'>,
+): Promise<T> {
   const settings = readSettings(options.data === undefined ? {} : { COLLOQUY_DATA: options.data });
   const found = await findRunning(settings);
   if (found !== null) return use({ ...found, settings, running: true });
-  return withOwn(settings, use);
+  return withOwn(settings, use, own);
 }
 
 /** The service that COLLOQUY_URL or the data folder names, when it answers. @throws Refusal when COLLOQUY_URL has no token. */
@@ -62,7 +79,11 @@ async function answers(url: string): Promise<boolean> {
   );
 }
 
-async function withOwn<T>(settings: Settings, use: (reached: Reached) => Promise<T>): Promise<T> {
+async function withOwn<T>(
+  settings: Settings,
+  use: (reached: Reached) => Promise<T>,
+  needs: Pick<EngineOptions, 'roles' | 'logAlone'>,
+): Promise<T> {
   if (settings.DATABASE_URL === undefined && !existsSync(join(settings.COLLOQUY_DATA, 'pgdata')))
     throw new Refusal(
       'not-found',
@@ -74,7 +95,7 @@ async function withOwn<T>(settings: Settings, use: (reached: Reached) => Promise
   ]);
   const own = { ...settings, PORT: 0, HOST: '127.0.0.1' };
   const logger = createLogger(settings.LOG_LEVEL === 'warn' ? 'error' : settings.LOG_LEVEL);
-  const service = await startService(own, logger, { roles: new Set(['projector']), nextFreePort: false });
+  const service = await startService(own, logger, { ...needs, nextFreePort: false });
   try {
     return await use({ remote: createRemote(service.url, service.token), url: service.url, settings, running: false });
   } finally {
