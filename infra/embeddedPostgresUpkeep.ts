@@ -12,6 +12,9 @@ export const UPKEEP_MS = 600_000;
 const VACUUM_IDLE_MS = 60_000;
 const VACUUM_BUSY_MS = 600_000;
 
+/** Every so many ticks it looks though nothing seems to have run: what runs while it looks may count as seen and not be measured. */
+const LOOK_EVERY = 10;
+
 /** Since the last checkpoint: what a start after a crash would have to replay. */
 const WAL_SINCE_CHECKPOINT = `
   SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), redo_lsn)::float8 AS bytes FROM pg_control_checkpoint()`;
@@ -48,6 +51,8 @@ export class EmbeddedPostgresUpkeep {
   #running: Promise<void> | undefined;
   #stopped = false;
   #unitsSeen = -1n;
+  /** Ticks since the last look. */
+  #passed = 0;
   #vacuumedAtMs = performance.now();
   #changedSinceVacuum = true;
   #walBytes = 0;
@@ -98,7 +103,9 @@ export class EmbeddedPostgresUpkeep {
     const checkpointDue = this.#walBytes >= this.#options.checkpointWalBytes;
     const vacuumAfterMs = quiet ? VACUUM_IDLE_MS : VACUUM_BUSY_MS;
     const vacuumDue = this.#changedSinceVacuum && performance.now() - this.#vacuumedAtMs >= vacuumAfterMs;
-    if (quiet && !checkpointDue && !vacuumDue) return;
+    this.#passed += 1;
+    if (quiet && !checkpointDue && !vacuumDue && this.#passed < LOOK_EVERY) return;
+    this.#passed = 0;
     try {
       await this.#connected(async (client) => {
         await this.#measure(client);

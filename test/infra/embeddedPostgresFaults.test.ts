@@ -18,7 +18,7 @@ import {
 import { prepareDataFolder } from '../../infra/embeddedPostgresFiles.ts';
 import { suite } from '../harness.ts';
 
-const SLOW = { deadlineMs: 60_000 };
+const SLOW = { deadlineMs: 120_000 };
 const STUCK_MS = 3_000;
 
 const test = suite('embedded Postgres faults');
@@ -54,7 +54,7 @@ async function refusalOf(work: Promise<unknown>): Promise<Refusal> {
   throw new Error('was not refused');
 }
 
-async function until(holds: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> {
+async function until(holds: () => boolean | Promise<boolean>, withinMs = 40_000): Promise<void> {
   const start = performance.now();
   while (!(await holds())) {
     if (performance.now() - start > withinMs) throw new Error('did not come true in time');
