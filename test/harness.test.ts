@@ -135,4 +135,21 @@ test('a file that tests nothing is a failure', async () => {
   assert.match(result.problem ?? '', /ended without a summary/);
 });
 
+test('suites with a wait between them run once each, one after the other', async () => {
+  const result = await outcome(`const later = suite('later'); const order = [];
+    const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    test('a', async () => { order.push('a'); await pause(300); order.push('b'); });
+    test('fails', () => { order.push('c'); throw new Error('seen'); });
+    test.run();
+    await pause(100);
+    later('d', () => { order.push('d'); console.log('order ' + order.join('')); });
+    later.run();
+    await pause(800);
+    const last = suite('last');
+    last('e', () => order.push('e'));
+    last.run();`);
+  assert.match(result.output, /order abcd\n/);
+  assert.equal([result.passed, result.failed, result.problem], [3, 1, null], result.output);
+});
+
 test.run();

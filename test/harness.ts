@@ -1,10 +1,12 @@
 /**
  * uvu with what it lacks: a deadline for every test and hook, hooks whose failure fails the run, and an end of the
  * process that is reported when something is left open. Seen with plain uvu 0.5.6: a `before` that throws passes with
- * zero tests run, a promise that never settles ends the process without a name, an open socket hangs it for ever.
+ * zero tests run, a promise that never settles ends the process without a name, an open socket hangs it for ever; and a file
+ * that waits for something between two suites has the second run twice, beside the first.
  */
 import { inspect } from 'node:util';
-import { suite as uvuSuite } from 'uvu';
+import { underUvuCommand } from './uvuDeferred.ts';
+import { exec, suite as uvuSuite } from 'uvu';
 
 const TEST_DEADLINE_MS = 10_000;
 const HOOK_DEADLINE_MS = 60_000;
@@ -40,6 +42,9 @@ interface Hooks {
 }
 
 const neverRun = new Set<string>();
+const waiting: { run(): void }[] = [];
+let running = false;
+let failedSuite = false;
 let unfinishedSuites = 0;
 let failedOutside = false;
 let current: { readonly title: string; fail(error: Error): void } | null = null;
@@ -96,7 +101,24 @@ function queue(name: string, cases: readonly Case[], hooks: Hooks): void {
       if (errors.length > 0) throw joined(errors);
     });
   });
-  inner.run();
+  waiting.push(inner);
+  if (underUvuCommand) inner.run();
+  else if (!running) void runWaiting();
+}
+
+/** One suite after the other, each with a summary of its own; those that are queued later, too. */
+async function runWaiting(): Promise<void> {
+  running = true;
+  // After the rest of the file, as far as it waits for nothing.
+  await new Promise((resolve) => setTimeout(resolve));
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    globalThis.UVU_QUEUE = [[null]];
+    next.run();
+    await exec();
+    failedSuite ||= Boolean(process.exitCode);
+    if (failedSuite) process.exitCode = 1;
+  }
+  running = false;
 }
 
 async function runCase(one: Case, hooks: Hooks, title: string): Promise<Error[]> {
