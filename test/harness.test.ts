@@ -13,6 +13,7 @@ let folder = '';
 
 test.before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'colloquy-harness-'));
+  await writeFile(join(folder, 'package.json'), '{"type":"module"}');
 });
 test.after(() => rm(folder, { recursive: true, force: true }));
 
